@@ -1,0 +1,304 @@
+/**
+ * The shape of `mesh.config.ts`: what a user writes. Every field that may be left out has its default here.
+ * Precedence where a setting exists on several levels: `defaults` < service < route.
+ */
+
+/** A length of time in the Gateway API's form (GEP-2257): `500ms`, `10s`, `1m30s`, `1h`. `0s` turns a limit off. */
+export type Duration = string;
+/** A number of bytes: `64Ki`, `10Mi`, `1Gi`, or plain digits. */
+export type Size = string;
+
+export interface MeshConfig {
+  /** Version of this format. */
+  version: 1;
+  /** Name of the mesh: lowercase letters, digits and `-`. */
+  name: string;
+  /** SPIFFE trust domain. Default: `<name>.local`. */
+  trustDomain?: string;
+  /** Namespace in every identity, `spiffe://<trust domain>/ns/<namespace>/sa/<service>`. Default: `default`. */
+  namespace?: string;
+  /** How identities are issued. */
+  identity?: IdentityConfig;
+  /** Number of data-plane processes that the workloads are spread over. Default: 1. */
+  proxies?: number;
+  /** The way in from outside the mesh. Without it there is none. */
+  gateway?: GatewayConfig;
+  /** Settings for every service that does not set them itself. */
+  defaults?: DefaultsConfig;
+  /** The services by name: lowercase letters, digits and `-`, at most 63 characters. `gateway` is taken. */
+  services: Record<string, ServiceConfig>;
+}
+
+export interface IdentityConfig {
+  /** Time a workload certificate is valid; it is rotated at 80 % of it. At least 5s. Default: `24h`. */
+  ttl?: Duration;
+}
+
+export interface GatewayConfig {
+  /** Port for plain HTTP (HTTP/1.1 and h2c) on 127.0.0.1. Leave out for none. */
+  http?: number;
+  /** Port for HTTPS (HTTP/1.1 and HTTP/2) on 127.0.0.1, with a certificate for localhost and *.localhost. */
+  https?: number;
+  /** Rules, tried in order of how specific their match is (Gateway API), first one of equals first. */
+  routes: GatewayRouteConfig[];
+}
+
+export interface DefaultsConfig {
+  timeouts?: TimeoutsConfig;
+  retries?: RetriesConfig | false;
+  loadBalancer?: LoadBalancerConfig;
+  healthCheck?: HealthCheckConfig;
+  parking?: ParkingConfig;
+  restart?: RestartConfig;
+  stop?: StopConfig;
+}
+
+export type Protocol = 'http' | 'http2' | 'grpc' | 'tcp';
+export type DependencyCondition = 'started' | 'ready' | 'completed';
+
+export interface ServiceConfig {
+  /** What to run: a shell command line, or a program and its arguments. `node_modules/.bin` is on its PATH. */
+  command?: string | string[];
+  /** Address of something that mesh does not start, as a URL: `https://127.0.0.1:8444`, `tcp://127.0.0.1:5432`. Instead of `command`. */
+  external?: string;
+  /** Working directory, relative to the config file. Default: the config file's directory. */
+  cwd?: string;
+  /** Environment variables beside those that mesh sets. */
+  env?: Record<string, string>;
+  /** Files in dotenv form, relative to the config file, later ones win; `env` wins over all. */
+  envFile?: string | string[];
+  /** What the service speaks. `grpc` and `http2` mean HTTP/2 without TLS. Default: `http` (HTTP/1.1 and upgrades). */
+  protocol?: Protocol;
+  /** Port the service listens on. Default: a free one, told to it as PORT. */
+  port?: number;
+  /** Number of instances. Default: 1. With `subsets`, of each subset. */
+  replicas?: number;
+  /** Versions of the service that run side by side, to route between. */
+  subsets?: Record<string, SubsetConfig>;
+  /** Services this one calls, and what to wait for before it starts. A list means `ready`. `gateway` is allowed. */
+  dependsOn?: string[] | Record<string, DependencyCondition>;
+  /** Decides when an instance takes requests. Default: its port accepts connections. */
+  readiness?: ProbeConfig;
+  /** Restarts an instance that fails it. */
+  liveness?: ProbeConfig;
+  /** Holds the other two back until it passed once. */
+  startup?: ProbeConfig;
+  /** What happens when a process exits. */
+  restart?: RestartConfig;
+  /** Files or folders, relative to `cwd`; a change restarts the service (`build` first). */
+  watch?: string | string[];
+  /** Run before each start; the service starts only if it succeeds. */
+  build?: string | string[];
+  /** How a process is asked to end. */
+  stop?: StopConfig;
+  /** Runs once to its end, like a migration; others can wait for `completed`. It takes no requests. Default: false. */
+  task?: boolean;
+  /** Rules for requests to this service, applied by the caller's proxy. Without any, all go to all instances. */
+  routes?: RouteConfig[];
+  loadBalancer?: LoadBalancerConfig;
+  healthCheck?: HealthCheckConfig;
+  timeouts?: TimeoutsConfig;
+  /** Retries for routes that have none of their own. `false` turns those of `defaults` off. */
+  retries?: RetriesConfig | false;
+  parking?: ParkingConfig;
+}
+
+export interface SubsetConfig {
+  /** Environment on top of the service's. */
+  env?: Record<string, string>;
+  /** Instead of the service's command. */
+  command?: string | string[];
+  /** Instead of the service's replicas. */
+  replicas?: number;
+}
+
+/** Exactly one of http, tcp, grpc, command, log. */
+export interface ProbeConfig {
+  /** GET this path; any status from 200 to 399 passes. */
+  http?: string | { path: string; port?: number };
+  /** The port accepts a connection. */
+  tcp?: { port?: number };
+  /** `grpc.health.v1.Health/Check` answers SERVING; `service` empty means the whole server. */
+  grpc?: { service?: string };
+  /** Exits with 0. */
+  command?: string | string[];
+  /** A line of the output matches this regular expression. Not for liveness. */
+  log?: string;
+  /** Default: 0s. */
+  initialDelay?: Duration;
+  /** Between two probes. Default: `200ms` until the first success, then `5s`. */
+  interval?: Duration;
+  /** For one probe. Default: `1s`. */
+  timeout?: Duration;
+  /** Failures in a row that count as one. Default: 3. */
+  failureThreshold?: number;
+  /** Successes in a row that count as one. Default: 1. */
+  successThreshold?: number;
+  /** Readiness and startup: how long until the first success before the instance counts as failed and is restarted. Default: `60s`. */
+  deadline?: Duration;
+}
+
+export interface RestartConfig {
+  /** Default: `on-failure`; tasks: `never`. */
+  policy?: 'always' | 'on-failure' | 'never';
+  /** First wait; it doubles with each failure, with jitter. Default: `200ms`. */
+  backoff?: Duration;
+  /** Longest wait. Default: `10s`. */
+  maxBackoff?: Duration;
+  /** Failures in a row (an instance that stayed ready for a minute starts anew) after which it stays failed. Default: no end. */
+  attempts?: number;
+}
+
+export interface StopConfig {
+  /** Default: `SIGTERM`. */
+  signal?: 'SIGTERM' | 'SIGINT' | 'SIGQUIT' | 'SIGHUP' | 'SIGUSR1' | 'SIGUSR2' | 'SIGKILL';
+  /** Time between the signal and SIGKILL. Default: `5s`. */
+  grace?: Duration;
+}
+
+export interface TimeoutsConfig {
+  /** From the request's head to the end of the response; for upgrades, event streams and CONNECT to its head. Default: none. */
+  request?: Duration;
+  /** Longest silence in both directions of an open stream. Default: `1h`. */
+  idle?: Duration;
+  /** For a new connection with its TLS handshake. Default: `5s`. */
+  connect?: Duration;
+}
+
+/** Envoy's conditions. `gateway-error`: 502, 503, 504. `retriable-4xx`: 409. The gRPC ones compare grpc-status. */
+export type RetryCondition =
+  | '5xx'
+  | 'gateway-error'
+  | 'reset'
+  | 'connect-failure'
+  | 'refused-stream'
+  | 'retriable-4xx'
+  | 'cancelled'
+  | 'deadline-exceeded'
+  | 'internal'
+  | 'resource-exhausted'
+  | 'unavailable';
+
+export interface RetriesConfig {
+  /** Tries after the first one. */
+  attempts: number;
+  /** Time for each try. Default: the request timeout only. */
+  perTryTimeout?: Duration;
+  /** Default: `['connect-failure', 'refused-stream']`, which are safe for every method. */
+  on?: RetryCondition[];
+  /** Also status codes, e.g. [429]. */
+  statusCodes?: number[];
+  /** First back-off; doubles, with full jitter. Default: `25ms`. */
+  backoff?: Duration;
+  /** Default: `250ms`. */
+  maxBackoff?: Duration;
+}
+
+export type LoadBalancerConfig =
+  | 'round-robin'
+  | 'weighted'
+  | 'least-request'
+  | 'random'
+  | {
+      /** Consistent hashing: equal keys go to the same instance. Exactly one of the three. */
+      ringHash: { header?: string; cookie?: string; source?: true };
+    }
+  | {
+      /** Weights by subset or instance name; others weigh 1. */
+      weighted: Record<string, number>;
+    };
+
+/** Checks of the proxies on their own account, beside the readiness of processes; `external` services need it most. */
+export interface HealthCheckConfig {
+  /** GET this path; 200-399 is healthy. */
+  http?: string;
+  tcp?: true;
+  grpc?: { service?: string };
+  /** Default: `5s`. */
+  interval?: Duration;
+  /** Default: `1s`. */
+  timeout?: Duration;
+  /** Default: 3. */
+  unhealthyThreshold?: number;
+  /** Default: 1. */
+  healthyThreshold?: number;
+}
+
+/** Requests that arrive while no instance is ready but one is expected wait for it. */
+export interface ParkingConfig {
+  /** Longest wait; `0s` turns parking off. Default: `10s`. */
+  timeout?: Duration;
+  /** Most requests waiting for one service. Default: 1024. */
+  maxRequests?: number;
+}
+
+export interface RouteConfig {
+  /** Shown in `mesh routes`, tap and traces. Default: `<service>-<number>`. */
+  name?: string;
+  /** The route applies if one of these does. Default: every request. */
+  matches?: MatchConfig[];
+  /** What is done to the request and its response. */
+  filters?: FiltersConfig;
+  /** Where requests go. Default: all instances of the service. */
+  backends?: RouteBackendConfig[];
+  timeouts?: TimeoutsConfig;
+  retries?: RetriesConfig | false;
+}
+
+export interface GatewayRouteConfig extends Omit<RouteConfig, 'backends'> {
+  /** Host names it applies to, `*.` for any first label. Default: all. */
+  hosts?: string[];
+  /** A backend without a subset follows the service's own routes. Left out only beside a redirect. */
+  backends?: GatewayBackendConfig[];
+}
+
+export interface RouteBackendConfig {
+  /** Default: all subsets. */
+  subset?: string;
+  /** Another service. Default: this one. */
+  service?: string;
+  /** Share of requests among the backends. Default: 1. */
+  weight?: number;
+}
+
+export interface GatewayBackendConfig extends RouteBackendConfig {
+  service: string;
+}
+
+/** All fields of one match must agree (and); several matches of a route are alternatives (or). */
+export interface MatchConfig {
+  path?: { exact: string } | { prefix: string } | { regex: string };
+  method?: string | string[];
+  headers?: Record<string, ValueMatchConfig>;
+  query?: Record<string, ValueMatchConfig>;
+  /** Full service name `pkg.Service` and method name. */
+  grpc?: { service?: string; method?: string };
+}
+
+/** A string must be equal. */
+export type ValueMatchConfig = string | { prefix: string } | { regex: string } | { present: boolean };
+
+/** Filters by policy, run in the order of src/proxy/filter-chain.ts whatever the order here. */
+export interface FiltersConfig {
+  requestHeaders?: HeaderChangesConfig;
+  responseHeaders?: HeaderChangesConfig;
+  rewrite?: {
+    /** `replacePrefix` replaces what the matched prefix matched; `replaceFull` the whole path, query kept. */
+    path?: { replacePrefix: string } | { replaceFull: string };
+    host?: string;
+  };
+  redirect?: {
+    scheme?: 'http' | 'https';
+    host?: string;
+    port?: number;
+    path?: { replacePrefix: string } | { replaceFull: string };
+    /** Default: 302. */
+    status?: 301 | 302 | 303 | 307 | 308;
+  };
+}
+
+export interface HeaderChangesConfig {
+  set?: Record<string, string>;
+  add?: Record<string, string>;
+  remove?: string[];
+}

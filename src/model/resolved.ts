@@ -1,0 +1,179 @@
+import type { DependencyCondition, Protocol, RetryCondition } from './config.ts';
+
+/**
+ * The configuration after defaults, parsing and cross-references: nothing is optional but what may truly be
+ * absent (null), durations are milliseconds, paths absolute. The supervisor and `compile` work on this alone.
+ */
+export interface ResolvedConfig {
+  name: string;
+  trustDomain: string;
+  namespace: string;
+  identity: { ttlMs: number };
+  proxies: number;
+  gateway: ResolvedGateway | null;
+  /** In order of declaration. */
+  services: Record<string, ResolvedService>;
+  /** Directory of the config file; the mesh's `.mesh/` is beside it. */
+  baseDir: string;
+}
+
+export interface ResolvedGateway {
+  http: number | null;
+  https: number | null;
+  routes: ResolvedRoute[];
+}
+
+export interface Command {
+  /** A shell command line (true) or an argument vector (false). */
+  shell: boolean;
+  argv: readonly string[];
+}
+
+export interface ResolvedService {
+  name: string;
+  /** Null: `external`. */
+  command: Command | null;
+  external: { host: string; port: number; tls: boolean } | null;
+  cwd: string;
+  env: Record<string, string>;
+  envFiles: string[];
+  protocol: Protocol;
+  /** Fixed port of the service, null: assigned. */
+  port: number | null;
+  /** At least one; a service without subsets has one named `default`. Order of declaration. */
+  subsets: ResolvedSubset[];
+  dependsOn: { service: string; condition: DependencyCondition }[];
+  readiness: ResolvedProbe | null;
+  liveness: ResolvedProbe | null;
+  startup: ResolvedProbe | null;
+  restart: {
+    policy: 'always' | 'on-failure' | 'never';
+    backoffMs: number;
+    maxBackoffMs: number;
+    attempts: number | null;
+  };
+  /** Absolute paths. */
+  watch: string[];
+  build: Command | null;
+  stop: { signal: NodeJS.Signals; graceMs: number };
+  task: boolean;
+  routes: ResolvedRoute[];
+  loadBalancer: LoadBalancer;
+  healthCheck: HealthCheck | null;
+  parking: Parking;
+  connectTimeoutMs: number;
+}
+
+export interface ResolvedSubset {
+  name: string;
+  env: Record<string, string>;
+  command: Command | null;
+  replicas: number;
+}
+
+export type ProbeAction =
+  | { kind: 'http'; path: string; port: number | null }
+  | { kind: 'tcp'; port: number | null }
+  | { kind: 'grpc'; service: string }
+  | { kind: 'command'; command: Command }
+  | { kind: 'log'; pattern: string };
+
+export interface ResolvedProbe {
+  action: ProbeAction;
+  initialDelayMs: number;
+  /** Null: 200 ms until the first success, 5 s afterwards. */
+  intervalMs: number | null;
+  timeoutMs: number;
+  failureThreshold: number;
+  successThreshold: number;
+  deadlineMs: number;
+}
+
+export type LoadBalancer =
+  | { kind: 'round-robin' }
+  | { kind: 'least-request' }
+  | { kind: 'random' }
+  | { kind: 'weighted'; weights: Record<string, number> }
+  | { kind: 'ring-hash'; key: { kind: 'header' | 'cookie'; name: string } | { kind: 'source' } };
+
+export interface HealthCheck {
+  action: { kind: 'http'; path: string } | { kind: 'tcp' } | { kind: 'grpc'; service: string };
+  intervalMs: number;
+  timeoutMs: number;
+  unhealthyThreshold: number;
+  healthyThreshold: number;
+}
+
+export interface Parking {
+  timeoutMs: number;
+  maxRequests: number;
+}
+
+/** A route as the proxies run it; also the element of a Snapshot. */
+export interface ResolvedRoute {
+  name: string;
+  /** Where it stands in the configuration: `services.orders.routes[0]`. */
+  path: string;
+  /** Only for the gateway; empty: all hosts. */
+  hosts: string[];
+  /** At least one; a match without conditions matches everything. */
+  matches: Match[];
+  filters: FilterPolicies;
+  /** Empty only beside a redirect. */
+  backends: Backend[];
+  timeouts: { requestMs: number; idleMs: number };
+  retries: RetryPolicy | null;
+}
+
+export interface Match {
+  path: { kind: 'exact' | 'prefix' | 'regex'; value: string } | null;
+  /** Upper case; empty: all. */
+  methods: string[];
+  headers: { name: string; match: ValueMatch }[];
+  query: { name: string; match: ValueMatch }[];
+}
+
+export type ValueMatch =
+  | { kind: 'exact'; value: string }
+  | { kind: 'prefix'; value: string }
+  | { kind: 'regex'; value: string }
+  | { kind: 'present'; value: boolean };
+
+export interface Backend {
+  service: string;
+  /** Null: the service's own routes decide (gateway), or all subsets (service routes). */
+  subset: string | null;
+  weight: number;
+}
+
+export interface RetryPolicy {
+  attempts: number;
+  /** 0: none. */
+  perTryTimeoutMs: number;
+  on: RetryCondition[];
+  statusCodes: number[];
+  backoffMs: number;
+  maxBackoffMs: number;
+}
+
+/** One entry for each filter of the proxies; null: not on this route. `filter-chain.ts` must list every key. */
+export interface FilterPolicies {
+  requestHeaders: HeaderChanges | null;
+  responseHeaders: HeaderChanges | null;
+  rewrite: { path: PathRewrite | null; host: string | null } | null;
+  redirect: {
+    scheme: 'http' | 'https' | null;
+    host: string | null;
+    port: number | null;
+    path: PathRewrite | null;
+    status: 301 | 302 | 303 | 307 | 308;
+  } | null;
+}
+
+export type PathRewrite = { kind: 'prefix' | 'full'; value: string };
+
+export interface HeaderChanges {
+  set: [string, string][];
+  add: [string, string][];
+  remove: string[];
+}

@@ -1,0 +1,44 @@
+import type { Problem, Result } from '../../model/result.ts';
+import type { CertificateStatus, EndpointStatus, LogLine, MeshStatus, RouteStatus } from '../../model/status.ts';
+
+export interface LogQuery {
+  /** Empty: all. */
+  services: string[];
+  /** Last so many lines of each instance before following; null: all. */
+  tail: number | null;
+  /** Milliseconds since the epoch; null: no limit. */
+  sinceMs: number | null;
+  follow: boolean;
+}
+
+/** Something to tell whoever is attached: a reload, a broken save, a refused peer, a restart. */
+export interface MeshNotice {
+  time: string;
+  level: 'info' | 'warning' | 'error';
+  /** Empty when it is about the mesh. */
+  service: string;
+  text: string;
+  problems: Problem[];
+}
+
+/** What the daemon can do for its clients: the control API serves exactly this. */
+export interface MeshControl {
+  status(): MeshStatus;
+  /** Calls back with the current status at once and then on changes (at most every 50 ms). Returns the unsubscription. */
+  watchStatus(listener: (status: MeshStatus) => void): () => void;
+  watchNotices(listener: (notice: MeshNotice) => void): () => void;
+  /** Ends by itself unless `follow`; stops when the signal aborts. */
+  logs(query: LogQuery, signal: AbortSignal): AsyncIterable<LogLine[]>;
+  start(service: string): Promise<Result<void>>;
+  stop(service: string): Promise<Result<void>>;
+  restart(service: string): Promise<Result<void>>;
+  /** Of each subset, or of one when `subset` is given. */
+  scale(service: string, subset: string | null, replicas: number): Promise<Result<void>>;
+  routes(): RouteStatus[];
+  endpoints(): EndpointStatus[];
+  certificates(): CertificateStatus[];
+  /** Null: all services. Resolves when the new certificates are in force. */
+  rotateCertificates(service: string | null): Promise<Result<CertificateStatus[]>>;
+  /** Stops everything; progress names what is still in the way with its pid. Resolves when all is gone. */
+  down(timeoutMs: number, progress: (line: string) => void): Promise<Result<void>>;
+}
