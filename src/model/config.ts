@@ -63,11 +63,11 @@ export interface ServiceConfig {
   external?: string;
   /** Working directory, relative to the config file. Default: the config file's directory. */
   cwd?: string;
-  /** Environment variables beside those that mesh sets. */
+  /** Environment variables beside those that mesh sets; they win over those, but for PORT, MESH_SERVICE and MESH_INSTANCE. */
   env?: Record<string, string>;
   /** Files in dotenv form, relative to the config file, later ones win; `env` wins over all. */
   envFile?: string | string[];
-  /** What the service speaks. `grpc` and `http2` mean HTTP/2 without TLS. Default: `http` (HTTP/1.1 and upgrades). */
+  /** What the service speaks. `grpc` and `http2` mean HTTP/2 without TLS. Default: `http` (HTTP/1.1 and upgrades); for `external: 'tcp://...'` `tcp`. */
   protocol?: Protocol;
   /** Port the service listens on. Default: a free one, told to it as PORT. */
   port?: number;
@@ -75,7 +75,7 @@ export interface ServiceConfig {
   replicas?: number;
   /** Versions of the service that run side by side, to route between. */
   subsets?: Record<string, SubsetConfig>;
-  /** Services this one calls, and what to wait for before it starts. A list means `ready`. `gateway` is allowed. */
+  /** Services this one calls, and what to wait for before it starts. A list means `ready`, for tasks `completed`. `gateway` is allowed. */
   dependsOn?: string[] | Record<string, DependencyCondition>;
   /** Decides when an instance takes requests. Default: its port accepts connections. */
   readiness?: ProbeConfig;
@@ -95,10 +95,15 @@ export interface ServiceConfig {
   task?: boolean;
   /** Rules for requests to this service, applied by the caller's proxy. Without any, all go to all instances. */
   routes?: RouteConfig[];
+  /** How an instance is picked. Default: `round-robin`. */
   loadBalancer?: LoadBalancerConfig;
+  /** Default: none. */
   healthCheck?: HealthCheckConfig;
   timeouts?: TimeoutsConfig;
-  /** Retries for routes that have none of their own. `false` turns those of `defaults` off. */
+  /**
+   * Retries for routes that have none of their own; fields left out there come from here. `false` turns those of
+   * `defaults` off. Default: 2 attempts on `connect-failure` and `refused-stream`, which are safe for every method.
+   */
   retries?: RetriesConfig | false;
   parking?: ParkingConfig;
 }
@@ -165,6 +170,9 @@ export interface TimeoutsConfig {
   connect?: Duration;
 }
 
+/** Timeouts of a single route; `connect` belongs to the service. */
+export type RouteTimeoutsConfig = Pick<TimeoutsConfig, 'request' | 'idle'>;
+
 /** Envoy's conditions. `gateway-error`: 502, 503, 504. `retriable-4xx`: 409. The gRPC ones compare grpc-status. */
 export type RetryCondition =
   | '5xx'
@@ -210,7 +218,7 @@ export type LoadBalancerConfig =
 
 /** Checks of the proxies on their own account, beside the readiness of processes; `external` services need it most. */
 export interface HealthCheckConfig {
-  /** GET this path; 200-399 is healthy. */
+  /** GET this path; 200-399 is healthy. Exactly one of http, tcp, grpc on each level. */
   http?: string;
   tcp?: true;
   grpc?: { service?: string };
@@ -241,12 +249,12 @@ export interface RouteConfig {
   filters?: FiltersConfig;
   /** Where requests go. Default: all instances of the service. */
   backends?: RouteBackendConfig[];
-  timeouts?: TimeoutsConfig;
+  timeouts?: RouteTimeoutsConfig;
   retries?: RetriesConfig | false;
 }
 
 export interface GatewayRouteConfig extends Omit<RouteConfig, 'backends'> {
-  /** Host names it applies to, `*.` for any first label. Default: all. */
+  /** Host names it applies to, `*.` in front for one or more labels. Default: all. */
   hosts?: string[];
   /** A backend without a subset follows the service's own routes. Left out only beside a redirect. */
   backends?: GatewayBackendConfig[];
@@ -267,15 +275,16 @@ export interface GatewayBackendConfig extends RouteBackendConfig {
 
 /** All fields of one match must agree (and); several matches of a route are alternatives (or). */
 export interface MatchConfig {
+  /** A prefix holds whole path elements: `/api` matches `/api` and `/api/x`, not `/apix`. A regex must match the whole path. */
   path?: { exact: string } | { prefix: string } | { regex: string };
   method?: string | string[];
   headers?: Record<string, ValueMatchConfig>;
   query?: Record<string, ValueMatchConfig>;
-  /** Full service name `pkg.Service` and method name. */
+  /** Full service name `pkg.Service` and method name, at least one of them. Instead of `path`. */
   grpc?: { service?: string; method?: string };
 }
 
-/** A string must be equal. */
+/** A string must be equal; a regex must match the whole value; `present: false` asks for absence. */
 export type ValueMatchConfig = string | { prefix: string } | { regex: string } | { present: boolean };
 
 /** Filters by policy, run in the order of src/proxy/filter-chain.ts whatever the order here. */
@@ -297,6 +306,7 @@ export interface FiltersConfig {
   };
 }
 
+/** Applied in the order remove, set, add. Names in any case. */
 export interface HeaderChangesConfig {
   set?: Record<string, string>;
   add?: Record<string, string>;

@@ -20,6 +20,7 @@ export interface ResolvedConfig {
 export interface ResolvedGateway {
   http: number | null;
   https: number | null;
+  /** In the order in which they are tried. */
   routes: ResolvedRoute[];
 }
 
@@ -57,6 +58,7 @@ export interface ResolvedService {
   build: Command | null;
   stop: { signal: NodeJS.Signals; graceMs: number };
   task: boolean;
+  /** In the order in which they are tried; one for everything where none is configured. Empty only for tasks. */
   routes: ResolvedRoute[];
   loadBalancer: LoadBalancer;
   healthCheck: HealthCheck | null;
@@ -114,21 +116,27 @@ export interface ResolvedRoute {
   name: string;
   /** Where it stands in the configuration: `services.orders.routes[0]`. */
   path: string;
-  /** Only for the gateway; empty: all hosts. */
+  /** Only for the gateway; lower case, `*.` for one or more labels; empty: all hosts. */
   hosts: string[];
   /** At least one; a match without conditions matches everything. */
   matches: Match[];
   filters: FilterPolicies;
   /** Empty only beside a redirect. */
   backends: Backend[];
+  /**
+   * 0: none. A gateway route all of whose backends follow their service's own routes has here, and in `retries`, only
+   * what it sets itself: the service's route brings its own, and retries on both levels would multiply.
+   */
   timeouts: { requestMs: number; idleMs: number };
   retries: RetryPolicy | null;
 }
 
 export interface Match {
+  /** Prefixes hold whole path elements and have no trailing slash; expressions match the whole path. Null: every path. */
   path: { kind: 'exact' | 'prefix' | 'regex'; value: string } | null;
   /** Upper case; empty: all. */
   methods: string[];
+  /** Names in lower case. */
   headers: { name: string; match: ValueMatch }[];
   query: { name: string; match: ValueMatch }[];
 }
@@ -172,6 +180,7 @@ export interface FilterPolicies {
 
 export type PathRewrite = { kind: 'prefix' | 'full'; value: string };
 
+/** Names in lower case. */
 export interface HeaderChanges {
   set: [string, string][];
   add: [string, string][];

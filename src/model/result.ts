@@ -16,7 +16,9 @@ export interface Problem {
   severity?: 'error' | 'warning';
 }
 
-export type Result<T> = { ok: true; value: T } | { ok: false; problems: readonly Problem[] };
+export type Result<T> =
+  | { ok: true; value: T; /** What is doubtful about it, none of severity `error`. */ warnings?: readonly Problem[] }
+  | { ok: false; problems: readonly Problem[] };
 
 export const ok = <T>(value: T): Result<T> => ({ ok: true, value });
 

@@ -14,7 +14,7 @@ export interface Snapshot {
   routes: Record<string, RouteTableResource>;
   /** By service name. */
   clusters: Record<string, Cluster>;
-  /** By SPIFFE ID. */
+  /** By SPIFFE ID; `gateway` is the certificate that the gateway shows to the user's clients. */
   identities: Record<string, Identity>;
 }
 

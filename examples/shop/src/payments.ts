@@ -1,0 +1,4 @@
+import { run } from './common/run.ts';
+import { startPayments } from './payments/service.ts';
+
+await run(startPayments);

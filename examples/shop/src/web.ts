@@ -1,0 +1,4 @@
+import { run } from './common/run.ts';
+import { startWeb } from './web/service.ts';
+
+await run(startWeb);

@@ -1,0 +1,38 @@
+import type { Problem } from '../model/result.ts';
+import type { SnapshotDelta } from '../model/snapshot.ts';
+
+/**
+ * What the control plane and a data plane say to each other. The channel is that of `child_process.fork`, because
+ * listening sockets are handed over on it: the daemon binds every port and keeps it, so that connections to a data plane
+ * that was killed wait in the kernel's queue for its successor instead of being refused.
+ */
+export type ToDataPlane =
+  /** A bound socket comes along, for the listener of that name. */
+  | { type: 'socket'; listener: string }
+  /** First phase: build everything, change nothing. Answered by `prepared`. */
+  | { type: 'prepare'; delta: SnapshotDelta }
+  /** Second phase; cannot fail. Answered by `committed`. */
+  | { type: 'commit'; version: number }
+  | { type: 'abort'; version: number }
+  | { type: 'shutdown' };
+
+export type FromDataPlane =
+  | { type: 'ready' }
+  | { type: 'prepared'; version: number; problems: Problem[] }
+  | { type: 'committed'; version: number }
+  /** Requests under way towards an application port that is no longer in force; the last message says 0. */
+  | { type: 'in-flight'; workload: string; port: number; requests: number }
+  | { type: 'notice'; level: 'info' | 'warning' | 'error'; service: string; text: string }
+  /** Counters since the start of the data plane, at most four times a second while they change. */
+  | { type: 'traffic'; totals: TrafficTotals };
+
+/** What a data plane has done since it started. */
+export interface TrafficTotals {
+  requests: number;
+  /** By response flag. */
+  flags: Record<string, number>;
+  /** Peers refused by mutual TLS, by reason. */
+  refusedPeers: Record<string, number>;
+  activeRequests: number;
+  activeConnections: number;
+}

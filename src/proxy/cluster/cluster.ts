@@ -1,0 +1,186 @@
+import type { Cluster as ClusterSpec } from '../../model/snapshot.ts';
+import type { Exchange } from '../exchange.ts';
+import type { BalancerKey, LoadBalancer } from '../load-balancers/load-balancer.ts';
+import { createLoadBalancer } from '../load-balancers/registry.ts';
+import type { UpstreamPool } from '../upstream.ts';
+import { EndpointState } from './endpoint.ts';
+
+/** Makes the pool for one endpoint; `workload` names whose identity is presented. */
+export type PoolFactory = (cluster: Cluster, endpoint: EndpointState, identity: string) => UpstreamPool;
+
+/** The endpoints that requests for one subset (or for all) can go to now, and the balancer over them. */
+interface Choice {
+  eligible: EndpointState[];
+  balancer: LoadBalancer;
+}
+
+/**
+ * What is alive of a service as callers see it: its endpoints with their connections, the balancers and the requests
+ * that wait for an instance. It outlives snapshots: a new one is reconciled by instance name, so that pools, health and
+ * counters of what stays are kept.
+ */
+export class Cluster {
+  readonly name: string;
+  private readonly endpoints = new Map<string, EndpointState>();
+  /** By subset name, '' for all. */
+  private readonly choices = new Map<string, Choice>();
+  private readonly pools = new Map<string, Map<string, UpstreamPool>>();
+  private readonly parked = new Set<Exchange>();
+
+  constructor(
+    public spec: ClusterSpec,
+    private readonly makePool: PoolFactory,
+    private readonly random: () => number,
+    private readonly onRelease: (x: Exchange) => void,
+  ) {
+    this.name = spec.service;
+    this.reconcile(spec);
+  }
+
+  /** Puts a new specification in force. Endpoints that are gone drain; parked requests are tried again. */
+  reconcile(spec: ClusterSpec): void {
+    const sameBalancer = JSON.stringify(spec.loadBalancer) === JSON.stringify(this.spec.loadBalancer);
+    const sameAddressing = spec.tls === this.spec.tls && spec.protocol === this.spec.protocol && spec.spiffeId === this.spec.spiffeId;
+    this.spec = spec;
+    const named = new Set<string>();
+    for (const endpoint of spec.endpoints) {
+      named.add(endpoint.id);
+      const state = this.endpoints.get(endpoint.id);
+      if (state === undefined) this.endpoints.set(endpoint.id, new EndpointState(endpoint));
+      else {
+        if (!sameAddressing || state.spec.host !== endpoint.host || state.spec.port !== endpoint.port) this.dropPools(endpoint.id);
+        state.update(endpoint);
+      }
+    }
+    for (const id of [...this.endpoints.keys()]) {
+      if (named.has(id)) continue;
+      this.endpoints.delete(id);
+      this.dropPools(id);
+    }
+    if (!sameBalancer) this.choices.clear();
+    this.refresh();
+  }
+
+  /** An active health check changed its mind. */
+  setHealthy(id: string, healthy: boolean): void {
+    const state = this.endpoints.get(id);
+    if (state === undefined || state.healthy === healthy) return;
+    state.healthy = healthy;
+    this.refresh();
+  }
+
+  /** An endpoint for a request, or null when none is ready. Those in `x.tried` are avoided while there are others. */
+  pick(subset: string | null, key: BalancerKey, tried: readonly string[] | null): EndpointState | null {
+    const choice = this.choice(subset ?? '');
+    let eligible = choice.eligible;
+    if (tried !== null && eligible.length > 1) {
+      const others = eligible.filter((endpoint) => !tried.includes(endpoint.spec.id));
+      if (others.length > 0) eligible = others;
+    }
+    const index = choice.balancer.pick(eligible, key);
+    return index === null ? null : eligible[index];
+  }
+
+  pool(endpoint: EndpointState, identity: string): UpstreamPool {
+    const id = endpoint.spec.id;
+    let byIdentity = this.pools.get(id);
+    if (byIdentity === undefined) this.pools.set(id, (byIdentity = new Map()));
+    let pool = byIdentity.get(identity);
+    if (pool === undefined) byIdentity.set(identity, (pool = this.makePool(this, endpoint, identity)));
+    return pool;
+  }
+
+  /** Whether an instance of the subset is on its way, so that waiting makes sense. */
+  expects(subset: string | null): boolean {
+    for (const endpoint of this.endpoints.values()) {
+      if (endpoint.spec.state === 'starting' && (subset === null || endpoint.spec.subset === subset)) return true;
+    }
+    return false;
+  }
+
+  /** False: too many wait already. */
+  park(x: Exchange): boolean {
+    if (this.parked.size >= this.spec.parking.maxRequests) return false;
+    this.parked.add(x);
+    return true;
+  }
+
+  unpark(x: Exchange): void {
+    this.parked.delete(x);
+  }
+
+  /** For people: `2 of 2 starting`. */
+  describe(subset: string | null): string {
+    const counts = new Map<string, number>();
+    let total = 0;
+    for (const endpoint of this.endpoints.values()) {
+      if (subset !== null && endpoint.spec.subset !== subset) continue;
+      total++;
+      const state = endpoint.spec.state === 'ready' && !endpoint.healthy ? 'failing its health check' : endpoint.spec.state;
+      counts.set(state, (counts.get(state) ?? 0) + 1);
+    }
+    if (total === 0) return 'it has no instances';
+    return [...counts].map(([state, n]) => `${n} of ${total} ${state}`).join(', ');
+  }
+
+  inFlight(id: string): number {
+    return this.endpoints.get(id)?.inFlight ?? 0;
+  }
+
+  close(): void {
+    for (const id of [...this.pools.keys()]) this.dropPools(id);
+    this.releaseParked();
+  }
+
+  /** Connections made with an identity that is no longer in force finish what they carry; new requests get new ones. */
+  renewIdentity(identity: string): void {
+    for (const byIdentity of this.pools.values()) {
+      const pool = byIdentity.get(identity);
+      if (pool === undefined) continue;
+      byIdentity.delete(identity);
+      pool.drain();
+    }
+  }
+
+  private dropPools(id: string): void {
+    const byIdentity = this.pools.get(id);
+    if (byIdentity === undefined) return;
+    this.pools.delete(id);
+    for (const pool of byIdentity.values()) pool.drain();
+  }
+
+  private choice(subset: string): Choice {
+    let choice = this.choices.get(subset);
+    if (choice === undefined) {
+      choice = { eligible: this.eligible(subset), balancer: createLoadBalancer(this.spec.loadBalancer, this.random) };
+      this.choices.set(subset, choice);
+    }
+    return choice;
+  }
+
+  private eligible(subset: string): EndpointState[] {
+    const result: EndpointState[] = [];
+    for (const endpoint of this.endpoints.values()) {
+      if (endpoint.spec.state === 'ready' && endpoint.healthy && (subset === '' || endpoint.spec.subset === subset)) result.push(endpoint);
+    }
+    return result;
+  }
+
+  private refresh(): void {
+    for (const [subset, choice] of this.choices) choice.eligible = this.eligible(subset);
+    this.releaseParked();
+  }
+
+  private releaseParked(): void {
+    if (this.parked.size === 0) return;
+    const released = [...this.parked];
+    this.parked.clear();
+    for (const x of released) this.onRelease(x);
+  }
+
+  /** The endpoints as they are now. */
+  get members(): Iterable<EndpointState> {
+    return this.endpoints.values();
+  }
+}
+

@@ -1,0 +1,3 @@
+import { runDataPlane } from './data-plane.ts';
+
+runDataPlane();

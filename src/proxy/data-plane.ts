@@ -1,0 +1,76 @@
+import type { FromDataPlane, ToDataPlane } from './channel.ts';
+import { type Prepared, Proxy } from './proxy.ts';
+
+/** Interval of the counters' way up. */
+const TRAFFIC_INTERVAL_MS = 250;
+
+/** Entry of a data-plane process: the channel to the control plane on one side, the proxies on the other. */
+export function runDataPlane(): void {
+  let prepared: Prepared | null = null;
+  let sent = '';
+
+  const send = (message: FromDataPlane) => {
+    // The daemon may be gone; traffic goes on without it.
+    if (process.connected) process.send?.(message, () => {});
+  };
+
+  const proxy = new Proxy({
+    random: Math.random,
+    onInFlight: (workload, port, requests) => send({ type: 'in-flight', workload, port, requests }),
+    onNotice: (level, service, text) => send({ type: 'notice', level, service, text }),
+  });
+
+  process.on('message', (message: ToDataPlane, handle: unknown) => {
+    switch (message.type) {
+      case 'socket':
+        proxy.giveSocket(message.listener, handle);
+        return;
+      case 'prepare': {
+        const result = proxy.prepare(message.delta);
+        const problems = Array.isArray(result) ? result : [];
+        prepared = Array.isArray(result) ? null : result;
+        send({ type: 'prepared', version: message.delta.version, problems });
+        return;
+      }
+      case 'commit':
+        if (prepared?.version !== message.version) return;
+        prepared.commit();
+        prepared = null;
+        send({ type: 'committed', version: message.version });
+        return;
+      case 'abort':
+        if (prepared?.version === message.version) prepared = null;
+        return;
+      case 'shutdown':
+        proxy.destroy();
+        clearInterval(traffic);
+        process.disconnect();
+        return;
+    }
+  });
+
+  const traffic = setInterval(() => {
+    let requests = 0;
+    let active = 0;
+    for (const slot of proxy.counters.snapshot('all')) {
+      requests += slot.requests;
+      active += slot.active;
+    }
+    const totals = { requests, flags: proxy.flags, refusedPeers: proxy.refusedPeers, activeRequests: active, activeConnections: proxy.activeConnections };
+    const text = JSON.stringify(totals);
+    if (text === sent) return;
+    sent = text;
+    send({ type: 'traffic', totals });
+  }, TRAFFIC_INTERVAL_MS);
+
+  // A bug in one exchange must not take all of the mesh's traffic down.
+  process.on('uncaughtException', (error) => {
+    send({ type: 'notice', level: 'error', service: '', text: `data plane: ${error.stack ?? error.message}` });
+    process.stderr.write(`data plane: ${error.stack ?? error.message}\n`);
+  });
+  // Ctrl-C in the terminal goes to the whole foreground group; the daemon decides when the data plane ends.
+  process.on('SIGINT', () => {});
+  process.on('SIGHUP', () => {});
+
+  send({ type: 'ready' });
+}

@@ -1,0 +1,88 @@
+/** A member of a deadline list: intrusive, so that arming one allocates nothing. */
+export interface Expiring {
+  expiresAtMs: number;
+  expiryPrevious: Expiring | null;
+  expiryNext: Expiring | null;
+  expiryList: DeadlineList | null;
+  /** The time is up; the member has left the list. */
+  onExpired(): void;
+}
+
+/**
+ * Deadlines that all lie the same time ahead when armed, so that they expire in the order of arming and one timer
+ * serves them all. Arming and disarming are a few pointer writes: every request has a deadline, hardly any expires.
+ */
+export class DeadlineList {
+  private head: Expiring | null = null;
+  private tail: Expiring | null = null;
+  private timer: NodeJS.Timeout | null = null;
+
+  constructor(
+    readonly durationMs: number,
+    private readonly now: () => number,
+    private readonly onEmpty: (list: DeadlineList) => void,
+  ) {}
+
+  arm(member: Expiring): void {
+    if (member.expiryList !== null) disarm(member);
+    member.expiryList = this;
+    member.expiresAtMs = this.now() + this.durationMs;
+    member.expiryPrevious = this.tail;
+    member.expiryNext = null;
+    if (this.tail === null) this.head = member;
+    else this.tail.expiryNext = member;
+    this.tail = member;
+    if (this.timer === null) this.schedule(this.durationMs);
+  }
+
+  remove(member: Expiring): void {
+    if (member.expiryPrevious === null) this.head = member.expiryNext;
+    else member.expiryPrevious.expiryNext = member.expiryNext;
+    if (member.expiryNext === null) this.tail = member.expiryPrevious;
+    else member.expiryNext.expiryPrevious = member.expiryPrevious;
+    member.expiryPrevious = member.expiryNext = null;
+    member.expiryList = null;
+    // The timer stays: it finds out by itself, and a list in use would only set it again.
+  }
+
+  private schedule(ms: number): void {
+    this.timer = setTimeout(() => this.tick(), Math.max(1, Math.ceil(ms)));
+    this.timer.unref();
+  }
+
+  private tick(): void {
+    this.timer = null;
+    const now = this.now();
+    while (this.head !== null && this.head.expiresAtMs <= now) {
+      const member = this.head;
+      this.remove(member);
+      member.onExpired();
+    }
+    if (this.head === null) this.onEmpty(this);
+    else if (this.timer === null) this.schedule(this.head.expiresAtMs - now);
+  }
+}
+
+/** Takes a member out of its list, if it is in one. */
+export function disarm(member: Expiring): void {
+  member.expiryList?.remove(member);
+}
+
+/** One list for each duration in use; a list without members goes away at its next tick. */
+export class Deadlines {
+  private readonly lists = new Map<number, DeadlineList>();
+
+  constructor(private readonly now: () => number = () => performance.now()) {}
+
+  /** Arms `member` to expire in `durationMs`; one that was armed before is armed anew. */
+  arm(member: Expiring, durationMs: number): void {
+    let list = this.lists.get(durationMs);
+    if (list === undefined) {
+      list = new DeadlineList(durationMs, this.now, (empty) => {
+        if (this.lists.get(empty.durationMs) === empty) this.lists.delete(empty.durationMs);
+      });
+      this.lists.set(durationMs, list);
+    }
+    list.arm(member);
+  }
+}

@@ -1,0 +1,23 @@
+import type { Socket } from 'node:net';
+import type { CounterSlot } from './telemetry/counters.ts';
+import type { Listener } from '../model/snapshot.ts';
+
+/** A downstream connection as its listener sees it. */
+export interface DrainableConnection {
+  /** Finish what is under way, take nothing new. */
+  drain(): void;
+  /** Close at once. */
+  kill(): void;
+}
+
+/** A listener together with what its connections need to know; survives changes of the listener's resource. */
+export interface ListenerContext {
+  /** In force now; replaced by a commit. */
+  spec: Listener;
+  /** Open downstream connections. */
+  readonly connections: Set<DrainableConnection>;
+  /** Counters of its requests by destination and route, or by caller on inbound listeners. */
+  readonly slots: Map<string, CounterSlot>;
+  /** A CONNECT to a service was accepted on this socket: what follows is a connection of its own. */
+  acceptTunnel(socket: Socket, first: Buffer, service: string): void;
+}

@@ -1,0 +1,68 @@
+import type { EndpointState } from '../cluster/endpoint.ts';
+import { hasTried, type LoadBalancer, NO_KEY, pickUntried } from './load-balancer.ts';
+import { murmur3 } from './murmur3.ts';
+
+/** Points on the ring for one unit of weight: shares are then within a few per cent of even (1 / sqrt of it). */
+const POINTS = 512;
+const MOST_POINTS = 16 * POINTS;
+
+/**
+ * Consistent hashing on a ring (ketama). An endpoint's points depend on its own name and weight alone, so one that
+ * leaves gives its keys to the others, one that comes takes some from each, and no other key moves. A key whose
+ * endpoint was tried goes to the next one on the ring, which is where it would be without that endpoint.
+ */
+export function ringHashBalancer(random: () => number): LoadBalancer {
+  let seen: readonly EndpointState[] = [];
+  /** Ascending. */
+  let points = new Uint32Array(0);
+  /** Index of the endpoint of each point. */
+  let owners = new Uint32Array(0);
+
+  const adopt = (endpoints: readonly EndpointState[]) => {
+    const ring: Point[] = [];
+    for (let owner = 0; owner < endpoints.length; owner++) {
+      const { id, weight } = endpoints[owner].spec;
+      const count = weight <= 0 ? 0 : Math.min(MOST_POINTS, Math.max(1, Math.round(weight * POINTS)));
+      for (let i = 0; i < count; i++) ring.push({ hash: murmur3(`${id}#${i}`), id, owner });
+    }
+    // Two endpoints may share a point: by name, so that every proxy gives it to the same one.
+    ring.sort((a, b) => a.hash - b.hash || (a.id < b.id ? -1 : 1));
+    points = Uint32Array.from(ring, (point) => point.hash);
+    owners = Uint32Array.from(ring, (point) => point.owner);
+    seen = endpoints;
+  };
+
+  return {
+    pick(endpoints, key, tried) {
+      if (endpoints.length === 0) return null;
+      if (key === NO_KEY) return pickUntried(endpoints, tried, random);
+      if (endpoints !== seen) adopt(endpoints);
+      if (points.length === 0) return null;
+      const start = firstAtOrAfter(points, key);
+      if (!hasTried(tried)) return owners[start];
+      for (let i = 0; i < owners.length; i++) {
+        const at = start + i < owners.length ? start + i : start + i - owners.length;
+        if (!tried.includes(endpoints[owners[at]].spec.id)) return owners[at];
+      }
+      return owners[start];
+    },
+  };
+}
+
+interface Point {
+  readonly hash: number;
+  readonly id: string;
+  readonly owner: number;
+}
+
+/** Position of the first point not before `key`; past the last one the ring begins anew. */
+function firstAtOrAfter(points: Uint32Array, key: number): number {
+  let low = 0;
+  let high = points.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (points[middle] < key) low = middle + 1;
+    else high = middle;
+  }
+  return low === points.length ? 0 : low;
+}

@@ -1,0 +1,318 @@
+import tls from 'node:tls';
+import type { Problem } from '../model/result.ts';
+import type { Cluster as ClusterSpec, Identity, Listener as ListenerSpec, Snapshot, SnapshotDelta } from '../model/snapshot.ts';
+import { applyDelta } from '../model/compile.ts';
+import { AppUpstream } from './app-upstream.ts';
+import { Cluster } from './cluster/cluster.ts';
+import type { EndpointState } from './cluster/endpoint.ts';
+import { HealthChecker } from './cluster/health-check.ts';
+import { ConnectionManager, type RoutingState } from './connection-manager.ts';
+import { externalTlsConnector, linkConnector, plainConnector } from './connector.ts';
+import { Deadlines } from './deadlines.ts';
+import type { Exchange } from './exchange.ts';
+import { CLIENT_H2, Listener, type ListenerOptions, LINK_H2 } from './listener.ts';
+import type { ListenerContext } from './listener-context.ts';
+import { OutsidePools } from './outside-pools.ts';
+import { linkContextOptions } from './peer-identity.ts';
+import { Router } from './router.ts';
+import { compileRouteTable, type RouteTable } from './route-table.ts';
+import { countEnd, countBytes, createCounters } from './telemetry/counters.ts';
+import { TcpPool } from './upstream-tcp.ts';
+import { Http1Pool } from './upstream-http1.ts';
+import { Http2Pool } from './upstream-http2.ts';
+import type { UpstreamPool } from './upstream.ts';
+
+export interface ProxyOptions {
+  random: () => number;
+  onInFlight: (workload: string, port: number, requests: number) => void;
+  onNotice: (level: 'info' | 'warning' | 'error', service: string, text: string) => void;
+}
+
+/** What a commit will put in force. */
+export interface Prepared {
+  readonly version: number;
+  commit(): void;
+}
+
+/** Every proxy of the mesh that lives in this process: listeners, clusters, routes, and the snapshot they run on. */
+export class Proxy {
+  readonly counters = createCounters();
+  readonly refusedPeers: Record<string, number> = {};
+  readonly flags: Record<string, number> = {};
+  private snapshot: Snapshot | null = null;
+  private routing: RoutingState = { mesh: { name: '', trustDomain: '', trustAnchors: [] }, clusters: new Map(), tables: new Map() };
+  private readonly listeners = new Map<string, Listener>();
+  private readonly apps = new Map<string, AppUpstream>();
+  private readonly retiring = new Set<AppUpstream>();
+  /** Bound sockets for listeners that a commit will open. */
+  private readonly sockets = new Map<string, unknown>();
+  private readonly checkers = new Map<string, HealthChecker>();
+  private readonly contexts = new Map<string, { identity: Identity; anchors: string; context: tls.SecureContext }>();
+  private readonly deadlines = new Deadlines();
+  private readonly router: Router;
+  private readonly manager: ConnectionManager;
+  private readonly listenerOptions: ListenerOptions;
+  private readonly outside: OutsidePools;
+  /** Last time a refusal of a kind was reported, so that a peer that keeps trying does not flood the log. */
+  private readonly reportedAtMs = new Map<string, number>();
+
+  constructor(private readonly options: ProxyOptions) {
+    this.outside = new OutsidePools(this.deadlines);
+    this.router = new Router({ random: options.random, onFinished: (x) => this.record(x) });
+    this.manager = new ConnectionManager({
+      state: () => this.routing,
+      app: (listener) => this.apps.get(listener.spec.name) ?? null,
+      outside: (authority, tunnel, scheme) => this.outside.pool(authority, tunnel, scheme),
+      router: this.router,
+      deadlines: this.deadlines,
+      random: options.random,
+      counters: this.counters,
+      onProtocolError: (listener, remote, message) => this.report('warning', listener, `invalid request from ${remote}: ${message}`),
+    });
+    this.listenerOptions = {
+      manager: this.manager,
+      trustDomain: () => this.routing.mesh.trustDomain,
+      trustAnchors: () => this.routing.mesh.trustAnchors,
+      onRefusedPeer: (listener, reason, message) => {
+        this.refusedPeers[reason] = (this.refusedPeers[reason] ?? 0) + 1;
+        this.report('warning', listener, `refused a peer (${reason}): ${message}`);
+      },
+      onTlsError: (listener, message) => this.report('warning', listener, `TLS handshake failed: ${message}`),
+    };
+  }
+
+  get version(): number {
+    return this.snapshot?.version ?? 0;
+  }
+
+  get activeConnections(): number {
+    let n = 0;
+    for (const listener of this.listeners.values()) n += listener.connections.size;
+    return n;
+  }
+
+  /** First phase: checks and builds everything that can fail. Nothing changes for traffic. */
+  prepare(delta: SnapshotDelta): Prepared | Problem[] {
+    if (delta.base !== 0 && delta.base !== this.version) {
+      return [{ code: 'MESH-R120', message: `the data plane runs version ${this.version}, not ${delta.base}`, hint: 'the control plane sends the whole snapshot' }];
+    }
+    const base = delta.base === 0 ? null : this.snapshot;
+    const next = applyDelta(base, delta);
+    const problems: Problem[] = [];
+    const tables = new Map<string, RouteTable>();
+    for (const [service, resource] of Object.entries(next.routes)) {
+      try {
+        tables.set(service, compileRouteTable(resource, this.routing.tables.get(service)));
+      } catch (error) {
+        problems.push({ code: 'MESH-R121', message: `the routes of ${service} do not compile: ${(error as Error).message}` });
+      }
+    }
+    for (const [key, identity] of Object.entries(next.identities)) {
+      if (this.snapshot?.identities[key] === identity) continue;
+      try {
+        tls.createSecureContext(linkContextOptions(identity, next.mesh.trustAnchors));
+      } catch (error) {
+        problems.push({ code: 'MESH-R122', message: `the certificate of ${key} cannot be used: ${(error as Error).message}` });
+      }
+    }
+    if (problems.length > 0) return problems;
+    return { version: next.version, commit: () => this.commit(next, tables) };
+  }
+
+  /** Hands over a socket that the control plane has bound for a listener to come. */
+  giveSocket(listener: string, handle: unknown): void {
+    this.sockets.set(listener, handle);
+  }
+
+  private commit(next: Snapshot, tables: Map<string, RouteTable>): void {
+    const previous = this.snapshot;
+    const clusters = this.reconcileClusters(previous, next);
+    this.snapshot = next;
+    this.routing = { mesh: next.mesh, clusters, tables };
+    this.reconcileIdentities(previous, next);
+    this.reconcileListeners(next);
+    // Only now: parked requests and new endpoints must see all of the new state.
+    for (const [name, spec] of Object.entries(next.clusters)) {
+      if (previous?.clusters[name] !== spec) clusters.get(name)!.reconcile(spec);
+    }
+    this.reconcileHealthChecks(next);
+  }
+
+  private reconcileClusters(previous: Snapshot | null, next: Snapshot): Map<string, Cluster> {
+    const clusters = new Map<string, Cluster>();
+    for (const [name, spec] of Object.entries(next.clusters)) {
+      clusters.set(name, this.routing.clusters.get(name) ?? this.createCluster(spec));
+    }
+    if (previous !== null) {
+      for (const [name, cluster] of this.routing.clusters) if (!clusters.has(name)) cluster.close();
+    }
+    return clusters;
+  }
+
+  private createCluster(spec: ClusterSpec): Cluster {
+    return new Cluster(
+      spec,
+      (cluster, endpoint, identity) => this.createPool(cluster, endpoint, identity),
+      this.options.random,
+      (x) => this.router.release(x),
+    );
+  }
+
+  private createPool(cluster: Cluster, endpoint: EndpointState, identity: string): UpstreamPool {
+    const { host, port } = endpoint.spec;
+    const spec = cluster.spec;
+    const timeoutMs = spec.connectTimeoutMs;
+    if (spec.spiffeId === null) {
+      const connector = spec.tls
+        ? externalTlsConnector(host, port, timeoutMs, spec.host ?? host, [], [spec.protocol === 'http' ? 'http/1.1' : 'h2'])
+        : plainConnector(host, port, timeoutMs);
+      if (spec.protocol === 'tcp') return new TcpPool(connector);
+      return spec.protocol === 'http' ? new Http1Pool(connector, this.deadlines) : new Http2Pool(connector, CLIENT_H2);
+    }
+    const expected = spec.spiffeId;
+    return new Http2Pool(
+      linkConnector(host, port, timeoutMs, {
+        secureContext: () => this.linkContext(identity),
+        trustDomain: this.routing.mesh.trustDomain,
+        expectedSpiffeId: expected,
+        serverName: cluster.name,
+        refused: (reason, message) => {
+          this.refusedPeers[reason] = (this.refusedPeers[reason] ?? 0) + 1;
+          this.options.onNotice('warning', cluster.name, `refused ${endpoint.spec.id} (${reason}): ${message}`);
+        },
+      }),
+      LINK_H2,
+    );
+  }
+
+  private linkContext(key: string): tls.SecureContext {
+    const identity = this.snapshot!.identities[key];
+    const anchors = this.routing.mesh.trustAnchors.join('');
+    const known = this.contexts.get(key);
+    if (known !== undefined && known.identity === identity && known.anchors === anchors) return known.context;
+    const context = tls.createSecureContext(linkContextOptions(identity, this.routing.mesh.trustAnchors));
+    this.contexts.set(key, { identity, anchors, context });
+    return context;
+  }
+
+  private reconcileIdentities(previous: Snapshot | null, next: Snapshot): void {
+    if (previous === null) return;
+    const renewed = new Set<string>();
+    for (const [key, identity] of Object.entries(next.identities)) {
+      const before = previous.identities[key];
+      if (before !== undefined && before !== identity) renewed.add(key);
+    }
+    for (const key of this.contexts.keys()) if (!(key in next.identities)) this.contexts.delete(key);
+    if (renewed.size === 0) return;
+    for (const listener of this.listeners.values()) {
+      if (renewed.has(listener.spec.identity)) listener.useIdentity(next.identities[listener.spec.identity]);
+    }
+    for (const cluster of this.routing.clusters.values()) for (const key of renewed) cluster.renewIdentity(key);
+  }
+
+  private reconcileListeners(next: Snapshot): void {
+    for (const [name, listener] of this.listeners) {
+      const spec = next.listeners[name];
+      if (spec !== undefined && spec.port === listener.spec.port && spec.kind === listener.spec.kind && spec.tls === listener.spec.tls) continue;
+      this.listeners.delete(name);
+      listener.close();
+    }
+    for (const [name, spec] of Object.entries(next.listeners)) {
+      const listener = this.listeners.get(name);
+      if (listener === undefined) this.open(spec, next);
+      else listener.spec = spec;
+      this.reconcileApp(name, spec);
+    }
+    for (const name of [...this.apps.keys()]) if (!(name in next.listeners)) this.retireApp(name, '');
+  }
+
+  private open(spec: ListenerSpec, next: Snapshot): void {
+    const listener = new Listener(spec, this.listenerOptions, next.identities[spec.identity]);
+    this.listeners.set(spec.name, listener);
+    listener.listen(this.sockets.get(spec.name));
+    this.sockets.delete(spec.name);
+  }
+
+  /** The application moves to another port with a restart: new requests go there, old ones end where they are. */
+  private reconcileApp(name: string, spec: ListenerSpec): void {
+    const app = spec.app;
+    const known = this.apps.get(name);
+    if (known !== undefined && app !== null && known.host === app.host && known.port === app.port && known.protocol === app.protocol) return;
+    if (known !== undefined) this.retireApp(name, spec.workload);
+    if (app === null) return;
+    this.apps.set(
+      name,
+      new AppUpstream(app.host, app.port, app.protocol, this.deadlines, CLIENT_H2, (idle) => {
+        this.retiring.delete(idle);
+        this.options.onInFlight(spec.workload, idle.port, 0);
+      }),
+    );
+  }
+
+  private retireApp(name: string, workload: string): void {
+    const app = this.apps.get(name);
+    if (app === undefined) return;
+    this.apps.delete(name);
+    this.retiring.add(app);
+    if (workload !== '' && app.active > 0) this.options.onInFlight(workload, app.port, app.active);
+    app.drain();
+  }
+
+  private reconcileHealthChecks(next: Snapshot): void {
+    for (const [name, spec] of Object.entries(next.clusters)) {
+      const checker = this.checkers.get(name);
+      if (spec.healthCheck === null) {
+        checker?.close();
+        this.checkers.delete(name);
+        continue;
+      }
+      if (checker !== undefined) {
+        checker.reconcile(spec.endpoints, spec.healthCheck);
+        continue;
+      }
+      const created = new HealthChecker(
+        name,
+        spec.healthCheck,
+        (endpoint, healthy, reason) => {
+          this.routing.clusters.get(name)?.setHealthy(endpoint, healthy);
+          this.options.onNotice(healthy ? 'info' : 'warning', name, healthy ? `${endpoint} passes its health check again` : `${endpoint} fails its health check: ${reason}`);
+        },
+        { tls: spec.tls ? { servername: spec.host ?? undefined } : null, authority: spec.host },
+      );
+      this.checkers.set(name, created);
+      created.reconcile(spec.endpoints);
+    }
+    for (const [name, checker] of this.checkers) {
+      if (name in next.clusters) continue;
+      checker.close();
+      this.checkers.delete(name);
+    }
+  }
+
+  private record(x: Exchange): void {
+    if (x.flag !== '') this.flags[x.flag] = (this.flags[x.flag] ?? 0) + 1;
+    const slot = x.counter;
+    if (slot === null) return;
+    countEnd(slot, x.status, x.grpcStatus, x.flag !== '' && x.flag !== 'DC', performance.now() - x.startedAtMs, Math.max(0, x.tries - 1));
+    countBytes(slot, x.requestBytes, x.responseBytes);
+  }
+
+  /** At most one report a second of each kind. */
+  private report(level: 'warning' | 'error', listener: ListenerContext, text: string): void {
+    const kind = `${listener.spec.name} ${text.slice(0, 40)}`;
+    const now = performance.now();
+    if (now - (this.reportedAtMs.get(kind) ?? Number.NEGATIVE_INFINITY) < 1_000) return;
+    if (this.reportedAtMs.size > 1_000) this.reportedAtMs.clear();
+    this.reportedAtMs.set(kind, now);
+    this.options.onNotice(level, listener.spec.service, `${listener.spec.name}: ${text}`);
+  }
+
+  /** Closes every socket at once. */
+  destroy(): void {
+    for (const checker of this.checkers.values()) checker.close();
+    for (const listener of this.listeners.values()) listener.destroy();
+    for (const cluster of this.routing.clusters.values()) cluster.close();
+    for (const app of [...this.apps.values(), ...this.retiring]) app.destroy();
+    this.outside.destroy();
+  }
+}

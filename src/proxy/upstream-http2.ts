@@ -1,0 +1,259 @@
+import type { Socket } from 'node:net';
+import { SocketConnection } from './connection.ts';
+import type { Connector } from './connector.ts';
+import type { Exchange, UpstreamConnection } from './exchange.ts';
+import type { NoResponse as AttemptFailure } from './cluster/outcome.ts';
+import { H2Connection, type H2Events } from './http2/connection.ts';
+import { CANCEL, NO_ERROR, REFUSED_STREAM } from './http2/error-codes.ts';
+import type { H2Options } from './http2/options.ts';
+import type { H2Stream } from './http2/stream.ts';
+import type { Headers, ResponseHead } from './message.ts';
+import type { UpstreamPool } from './upstream.ts';
+
+/**
+ * HTTP/2 connections to one address. Everything rides on one; another is opened only when the peer's limit of
+ * concurrent streams is reached or the first is going away.
+ */
+export class Http2Pool implements UpstreamPool {
+  private readonly connections: Http2Upstream[] = [];
+  private waiting: Exchange[] = [];
+  private connecting: Socket | null = null;
+  private closed = false;
+
+  constructor(
+    private readonly connector: Connector,
+    private readonly options: Partial<H2Options>,
+  ) {}
+
+  acquire(x: Exchange): void {
+    if (this.start(x)) return;
+    this.waiting.push(x);
+    this.connect();
+  }
+
+  cancel(x: Exchange): void {
+    const at = this.waiting.indexOf(x);
+    if (at >= 0) this.waiting.splice(at, 1);
+  }
+
+  drain(): void {
+    this.closed = true;
+    for (const connection of this.connections.slice()) connection.drain();
+  }
+
+  destroy(): void {
+    this.closed = true;
+    this.connecting?.destroy();
+    for (const connection of this.connections.slice()) connection.kill();
+    this.fail('connect-failure', 'the connection was closed');
+  }
+
+  /** A stream slot became free, or settings arrived. */
+  startWaiting(): void {
+    while (this.waiting.length > 0) {
+      const x = this.waiting[0];
+      if (!this.start(x)) {
+        this.connect();
+        return;
+      }
+      this.waiting.shift();
+    }
+  }
+
+  connectionGone(connection: Http2Upstream): void {
+    const at = this.connections.indexOf(connection);
+    if (at >= 0) this.connections.splice(at, 1);
+    // Exchanges that waited for a slot on it go to a new one.
+    if (this.waiting.length > 0) this.connect();
+  }
+
+  private start(x: Exchange): boolean {
+    for (let i = 0; i < this.connections.length; i++) if (this.connections[i].start(x)) return true;
+    return false;
+  }
+
+  private connect(): void {
+    if (this.connecting !== null) return;
+    // One that has not told its settings yet may still take what waits.
+    for (const connection of this.connections) if (connection.settling) return;
+    this.connecting = this.connector.connect((failure, socket) => {
+      this.connecting = null;
+      if (failure !== null) {
+        this.fail('connect-failure', `${this.connector.address}: ${failure}`);
+        return;
+      }
+      const connection = new Http2Upstream(socket, this, this.connector.address, this.options);
+      this.connections.push(connection);
+      this.startWaiting();
+      if (this.closed) connection.drain();
+    });
+  }
+
+  private fail(failure: AttemptFailure, message: string): void {
+    const failed = this.waiting;
+    this.waiting = [];
+    for (const x of failed) x.onUpstreamReset(failure, message);
+  }
+}
+
+/** The client end of one HTTP/2 connection: the link to another proxy, or an application that speaks h2c. */
+class Http2Upstream extends SocketConnection implements UpstreamConnection, H2Events {
+  private readonly h2: H2Connection;
+  /** Its settings have not arrived: whether it takes extended CONNECT is unknown. */
+  settling = true;
+  private draining = false;
+
+  constructor(
+    socket: Socket,
+    private readonly pool: Http2Pool,
+    private readonly address: string,
+    options: Partial<H2Options>,
+  ) {
+    super(socket);
+    this.h2 = new H2Connection('client', this.out, this, options);
+  }
+
+  override get remoteAddress(): string {
+    return this.address;
+  }
+
+  /** False: no room on this connection. */
+  start(x: Exchange): boolean {
+    if (this.draining || this.closed) return false;
+    if (x.request.protocol !== null && !this.h2.peerAllowsConnectProtocol) {
+      if (this.settling) return false;
+      // The application speaks HTTP/2 without RFC 8441; another connection would not differ.
+      queueMicrotask(() => x.onUpstreamReset('protocol-error', `${this.address} does not accept upgrades over HTTP/2`));
+      return true;
+    }
+    const stream = this.h2.request(x.request, x.headEndsRequest, x);
+    if (stream === null) return false;
+    x.upStream = stream;
+    x.onUpstreamOpen(this);
+    return true;
+  }
+
+  drain(): void {
+    if (this.draining) return;
+    this.draining = true;
+    this.closeIfDone();
+  }
+
+  kill(): void {
+    this.destroy();
+  }
+
+  // -- UpstreamConnection -----------------------------------------------------------------------------------------
+
+  sendData(x: Exchange, buf: Buffer, start: number, end: number, last: boolean): boolean {
+    return x.upStream === null || this.h2.data(x.upStream, buf, start, end, last);
+  }
+
+  sendTrailers(x: Exchange, trailers: Headers): void {
+    if (x.upStream !== null) this.h2.trailers(x.upStream, trailers);
+  }
+
+  consume(x: Exchange, bytes: number): void {
+    if (x.upStream !== null) this.h2.consume(x.upStream, bytes);
+  }
+
+  release(x: Exchange): void {
+    const stream = x.upStream;
+    if (stream === null) return;
+    stream.user = null;
+    x.upStream = null;
+    if (!x.responseEnded) this.h2.reset(stream, CANCEL);
+    else if (!x.requestEnded) this.h2.reset(stream, NO_ERROR);
+    this.closeIfDone();
+  }
+
+  // -- H2Events ---------------------------------------------------------------------------------------------------
+
+  onInformational(stream: H2Stream, head: ResponseHead): void {
+    (stream.user as Exchange | null)?.onInformational(head);
+  }
+
+  onResponse(stream: H2Stream, head: ResponseHead, last: boolean): void {
+    (stream.user as Exchange | null)?.onResponse(head, last);
+  }
+
+  onData(stream: H2Stream, buf: Buffer, start: number, end: number, last: boolean): void {
+    const x = stream.user as Exchange | null;
+    if (x !== null) x.onResponseData(buf, start, end, last);
+    else if (end > start) this.h2.consume(stream, end - start);
+  }
+
+  onTrailers(stream: H2Stream, trailers: Headers): void {
+    (stream.user as Exchange | null)?.onResponseTrailers(trailers);
+  }
+
+  onReset(stream: H2Stream, code: number, remote: boolean): void {
+    const x = stream.user as Exchange | null;
+    if (x === null) return;
+    stream.user = null;
+    x.upStream = null;
+    if (this.closed) x.onUpstreamReset('reset', `${this.address}: ${this.errorMessage || 'connection closed'}`);
+    else if (code === REFUSED_STREAM) x.onUpstreamReset('refused-stream', `${this.address} refused the stream`);
+    else x.onUpstreamReset(remote ? 'reset' : 'protocol-error', `${this.address} reset the stream (code ${code})`);
+    this.closeIfDone();
+  }
+
+  onDrain(stream: H2Stream): void {
+    (stream.user as Exchange | null)?.onUpstreamDrain();
+  }
+
+  onGoaway(): void {
+    this.drain();
+  }
+
+  onSettings(): void {
+    this.settling = false;
+    this.pool.startWaiting();
+  }
+
+  onDrained(): void {
+    this.endSocket();
+  }
+
+  onStreamSlots(): void {
+    this.pool.startWaiting();
+  }
+
+  onConnectionError(_code: number, message: string): void {
+    this.errorMessage ||= message;
+    this.draining = true;
+    this.endSocket();
+  }
+
+  onRequest(): void {}
+
+  // -- SocketConnection -------------------------------------------------------------------------------------------
+
+  protected onSocketBytes(chunk: Buffer): void {
+    this.h2.receive(chunk);
+  }
+
+  protected onSocketEnd(): void {
+    this.errorMessage ||= 'closed by the peer';
+    this.destroy();
+  }
+
+  protected onSocketWritable(): void {
+    this.h2.setWritable(true);
+  }
+
+  protected onSocketClose(): void {
+    this.draining = true;
+    this.h2.destroyed();
+    this.pool.connectionGone(this);
+  }
+
+  override flush(): void {
+    super.flush();
+    if (!this.closed && !this.hasRoom()) this.h2.setWritable(false);
+  }
+
+  private closeIfDone(): void {
+    if (this.draining && !this.closed && this.h2.openStreams === 0) this.endSocket();
+  }
+}

@@ -1,0 +1,82 @@
+/** What the command line says, parsed once: durations to milliseconds, names checked against what there is. */
+import { fail, ok, type Problem, type Result } from '../../model/result.ts';
+import type { MeshStatus } from '../../model/status.ts';
+import type { LogQuery } from '../control/mesh-control.ts';
+import { closest, parseDuration } from './text.ts';
+
+const usage = (message: string, hint: string): Problem => ({ code: 'MESH-U101', message, hint });
+
+/** Milliseconds of a duration flag. */
+export function parseLimit(flag: string, text: string): Result<number> {
+  const ms = parseDuration(text);
+  return ms === null
+    ? fail(usage(`\`${text}\` is no duration for ${flag}`, 'durations look like 500ms, 10s, 1m30s, 2h'))
+    : ok(ms);
+}
+
+export function parseLogQuery(given: {
+  services: string[];
+  follow: boolean;
+  lines: number | undefined;
+  since: string | undefined;
+  /** Milliseconds since the epoch. */
+  now: number;
+}): Result<LogQuery> {
+  let sinceMs: number | null = null;
+  if (given.since !== undefined) {
+    const age = parseDuration(given.since);
+    sinceMs = age === null ? Date.parse(given.since) : given.now - age;
+    if (Number.isNaN(sinceMs)) {
+      return fail(
+        usage(`\`${given.since}\` is neither a duration nor a time for --since`, 'try 5m, or 2026-05-01T12:00:00Z'),
+      );
+    }
+  }
+  return ok({ services: given.services, tail: given.lines ?? null, sinceMs, follow: given.follow });
+}
+
+/** @returns MESH-U101 for the first name that is no service of this mesh. */
+export function knownServices(status: MeshStatus, names: readonly string[]): Result<void> {
+  const known = status.services.map(({ name }) => name);
+  const unknown = names.find((name) => !known.includes(name));
+  return unknown === undefined ? ok(undefined) : fail(unknownName('service', unknown, known));
+}
+
+/** The rows that belong to a name given on the command line; all without one. */
+export function onlyOf<Row>(rows: readonly Row[], ownerOf: (row: Row) => string, name?: string): Result<Row[]> {
+  const chosen = rows.filter((row) => name === undefined || ownerOf(row) === name);
+  if (chosen.length > 0 || name === undefined) return ok(chosen);
+  return fail(unknownName('entry', name, [...new Set(rows.map(ownerOf))]));
+}
+
+function unknownName(what: 'service' | 'entry', name: string, known: readonly string[]): Problem {
+  const guess = closest(name, known);
+  const message = what === 'service' ? `there is no service \`${name}\`` : `there is nothing of \`${name}\``;
+  if (guess !== null) return usage(message, `did you mean \`${guess}\`?`);
+  return usage(message, known.length === 0 ? 'there is none at all' : `there are: ${known.join(', ')}`);
+}
+
+export interface ScaleTarget {
+  service: string;
+  /** Null: each subset. */
+  subset: string | null;
+  replicas: number;
+}
+
+/** More instances than this on one machine are a typing error. */
+const MOST_REPLICAS = 1_000;
+
+/** `orders=3`, `inventory/canary=0` */
+export function parseScale(words: readonly string[]): Result<ScaleTarget[]> {
+  const hint = 'say SERVICE=N or SERVICE/SUBSET=N, for example `mesh scale orders=3`';
+  if (words.length === 0) return fail(usage('nothing to scale', hint));
+  const targets: ScaleTarget[] = [];
+  for (const word of words) {
+    const match = /^([^/=]+)(?:\/([^/=]+))?=(\d{1,6})$/.exec(word);
+    if (match === null) return fail(usage(`\`${word}\` does not say what to scale`, hint));
+    const replicas = Number(match[3]);
+    if (replicas > MOST_REPLICAS) return fail(usage(`${replicas} instances are too many`, `at most ${MOST_REPLICAS}`));
+    targets.push({ service: match[1], subset: match[2] ?? null, replicas });
+  }
+  return ok(targets);
+}

@@ -1,0 +1,133 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, statSync } from 'node:fs';
+import path from 'node:path';
+import type { Readable } from 'node:stream';
+import { setTimeout as delay } from 'node:timers/promises';
+import { fail, type Problem, type Result } from '../../model/result.ts';
+import { type ControlClient, connectControl } from '../control/client.ts';
+import { packageRoot } from '../control/package-root.ts';
+import { readStartupReport } from '../control/startup-report.ts';
+import { openMeshDirectory, storageProblem } from '../state/mesh-directory.ts';
+import { locateMesh, type MeshLocation } from './locate.ts';
+
+export interface LaunchOptions {
+  /** The daemon ends its mesh if this process dies before it attached; 0: the mesh is on its own. */
+  parentPid: number;
+  /** Empty: all. */
+  services: readonly string[];
+  /** Until the control socket has to answer. */
+  deadlineMs: number;
+  /** Program and first arguments; default: the daemon of this package. */
+  command?: readonly string[];
+}
+
+/** Another daemon of the same mesh was first; see mesh-lock.ts. */
+export const ALREADY_RUNNING = 'MESH-S110';
+/** Lines of daemon.log shown when it died without a report. */
+const LAST_LINES = 15;
+
+/**
+ * Starts the daemon in a session of its own, so that Ctrl-C reaches only the client, and waits until it answers.
+ * @returns what the daemon reported, or MESH-R110 if it died without a word, MESH-R111 if it does not get ready.
+ */
+export async function launchDaemon(location: MeshLocation, options: LaunchOptions): Promise<Result<ControlClient>> {
+  const directory = openMeshDirectory(location.baseDir);
+  if (!directory.ok) return directory;
+  const logFile = path.join(location.stateDir, 'daemon.log');
+  let log: number;
+  try {
+    mkdirSync(location.stateDir, { recursive: true, mode: 0o700 });
+    log = openSync(logFile, 'a', 0o600);
+  } catch (error) {
+    return fail(storageProblem(logFile, error));
+  }
+  const logStart = statSync(logFile).size;
+  const [program, ...first] = options.command ?? daemonCommand();
+  const services = options.services.length > 0 ? ['--services', options.services.join(',')] : [];
+  const child = spawn(
+    program,
+    [
+      ...first,
+      ...['--config', location.configFile, '--parent', String(options.parentPid), '--report-fd', '3'],
+      ...services,
+    ],
+    { cwd: location.baseDir, detached: true, stdio: ['ignore', log, log, 'pipe'] },
+  );
+  closeSync(log);
+  const pipe = child.stdio[3] as Readable;
+  try {
+    const deadlineAt = Date.now() + options.deadlineMs;
+    const problems = await startupProblems(child, pipe, deadlineAt, () => lastLines(logFile, logStart));
+    if (problems.length > 0) return fail(...problems);
+    return await connectBefore(location, deadlineAt);
+  } finally {
+    pipe.destroy();
+    child.unref();
+  }
+}
+
+/** Empty: it is up. */
+async function startupProblems(
+  child: ChildProcess,
+  pipe: Readable,
+  deadlineAt: number,
+  output: () => string[],
+): Promise<readonly Problem[]> {
+  const ended = new Promise<string>((resolve) => {
+    child.once('error', (error) => resolve(error.message));
+    child.once('exit', (code, signal) => resolve(signal === null ? `exit code ${code}` : `signal ${signal}`));
+  });
+  const timeout = new AbortController();
+  try {
+    const report = await Promise.race([
+      readStartupReport(pipe),
+      delay(Math.max(0, deadlineAt - Date.now()), 'late' as const, { signal: timeout.signal }),
+    ]);
+    if (report === 'late') {
+      return [
+        {
+          code: 'MESH-R111',
+          message: `the daemon (pid ${child.pid}) did not get ready in time`,
+          hint: `see .mesh/daemon.log; \`mesh down\` ends it\n${output().join('\n')}`.trimEnd(),
+        },
+      ];
+    }
+    if (report !== null) return report;
+    return [
+      {
+        code: 'MESH-R110',
+        message: `the daemon ended at its start: ${await ended}`,
+        hint: `last lines of .mesh/daemon.log:\n${output().join('\n')}`.trimEnd(),
+      },
+    ];
+  } finally {
+    timeout.abort();
+  }
+}
+
+/** The client of a mesh that is just being started, by us or by another `mesh up`. */
+export async function connectBefore(location: MeshLocation, deadlineAt: number): Promise<Result<ControlClient>> {
+  for (;;) {
+    // Anew each time: the daemon may have chosen another path for its socket.
+    const current = locateMesh(location.baseDir, location.configFile, false);
+    const socketPath = current.ok ? current.value.socketPath : location.socketPath;
+    const connected = await connectControl(socketPath, Math.max(100, deadlineAt - Date.now()));
+    if (connected.ok || Date.now() >= deadlineAt) return connected;
+    await delay(20);
+  }
+}
+
+/** Built: `dist/daemon.js`. From a checkout run by tsx: the source. */
+function daemonCommand(): string[] {
+  const root = packageRoot();
+  if (import.meta.url.endsWith('.ts')) {
+    return [process.execPath, '--import', import.meta.resolve('tsx'), path.join(root, 'src/runtime/daemon-process.ts')];
+  }
+  return [process.execPath, path.join(root, 'dist/daemon.js')];
+}
+
+function lastLines(file: string, from: number): string[] {
+  if (!existsSync(file)) return [];
+  const lines = readFileSync(file).subarray(from).toString('utf8').trimEnd().split('\n');
+  return lines.slice(-LAST_LINES);
+}

@@ -1,0 +1,41 @@
+import type { Problem, Result } from '../../model/result.ts';
+import { type ExitCode, exitCodes } from './exit-codes.ts';
+
+/**
+ * An expected failure on its way to the base command's `catch`. Commands are the one place where Results turn into
+ * exceptions, because that is how oclif ends a command.
+ */
+export class CommandFailure extends Error {
+  readonly problems: readonly Problem[];
+  readonly exitCode: ExitCode;
+  /** Printed after the problems, as it is. */
+  readonly details: readonly string[];
+
+  constructor(problems: readonly Problem[], exitCode: ExitCode, details: readonly string[] = []) {
+    super(problems[0]?.message ?? 'failed');
+    this.problems = problems;
+    this.exitCode = exitCode;
+    this.details = details;
+  }
+}
+
+/** Codes that mean something other than 1 to a script. Those of the configuration (`MESH-C...`) are all 2. */
+const EXIT_CODES: Readonly<Record<string, ExitCode>> = {
+  'MESH-R101': exitCodes.notRunning,
+  'MESH-R104': exitCodes.timedOut,
+  'MESH-R111': exitCodes.timedOut,
+  'MESH-R112': exitCodes.timedOut,
+  'MESH-U101': exitCodes.usage,
+  'MESH-U102': exitCodes.usage,
+  'MESH-U103': exitCodes.usage,
+};
+
+export function exitCodeOf(problems: readonly Problem[]): ExitCode {
+  const code = problems.find(({ severity }) => severity !== 'warning')?.code ?? '';
+  return EXIT_CODES[code] ?? (code.startsWith('MESH-C') ? exitCodes.usage : exitCodes.failed);
+}
+
+export function unwrap<T>(result: Result<T>): T {
+  if (result.ok) return result.value;
+  throw new CommandFailure(result.problems, exitCodeOf(result.problems));
+}

@@ -1,0 +1,140 @@
+import { stripVTControlCharacters } from 'node:util';
+
+/** Columns of a terminal that a text takes, as far as Latin, CJK and most emoji go. */
+export function width(text: string): number {
+  let columns = 0;
+  for (const character of stripVTControlCharacters(text)) {
+    const point = character.codePointAt(0)!;
+    if (point < 0x20 || (point >= 0x300 && point < 0x370) || point === 0x200d || point === 0xfe0f) continue;
+    columns += isWide(point) ? 2 : 1;
+  }
+  return columns;
+}
+
+const isWide = (point: number): boolean =>
+  (point >= 0x1100 && point <= 0x115f) ||
+  (point >= 0x2e80 && point <= 0xa4cf) ||
+  (point >= 0xac00 && point <= 0xd7a3) ||
+  (point >= 0xf900 && point <= 0xfaff) ||
+  (point >= 0xfe30 && point <= 0xfe6f) ||
+  (point >= 0xff00 && point <= 0xff60) ||
+  (point >= 0x1f300 && point <= 0x1faff);
+
+/** Cut to so many columns, with an ellipsis. Only for text without escape sequences. */
+export function fit(text: string, columns: number): string {
+  if (width(text) <= columns) return text;
+  let cut = '';
+  for (const character of text) {
+    if (width(cut + character) >= columns) break;
+    cut += character;
+  }
+  return `${cut}…`;
+}
+
+export interface Column<Row> {
+  title: string;
+  value: (row: Row) => string;
+  /** Applied after padding, so that escape sequences do not count. */
+  paint?: (text: string, row: Row) => string;
+  align?: 'left' | 'right';
+  /** Given up first when the terminal is narrow: cut down to this many columns. Default: never cut. */
+  shrinkTo?: number;
+}
+
+/**
+ * Rows under titles, two spaces between columns. With `columns` the widest columns that may shrink give way until it
+ * fits; output that is not a terminal is not cut, so that grep finds what it looks for.
+ */
+export function table<Row>(
+  rows: readonly Row[],
+  layout: readonly Column<Row>[],
+  options: { columns: number | null; title?: (text: string) => string },
+): string[] {
+  const cells = rows.map((row) => layout.map((column) => column.value(row)));
+  const widths = layout.map((column, index) => Math.max(width(column.title), ...cells.map((row) => width(row[index]))));
+  if (options.columns !== null) shrink(widths, layout, options.columns);
+  const line = (values: string[], paint: (text: string, index: number) => string) =>
+    values
+      .map((value, index) => {
+        const text = fit(value, widths[index]);
+        const padding = ' '.repeat(widths[index] - width(text));
+        if (layout[index].align === 'right') return padding + paint(text, index);
+        return paint(text, index) + (index === values.length - 1 ? '' : padding);
+      })
+      .join('  ')
+      .trimEnd();
+  const title = options.title ?? ((text: string) => text);
+  return [
+    line(
+      layout.map((column) => column.title),
+      (text) => title(text),
+    ),
+    ...cells.map((row, at) => line(row, (text, index) => layout[index].paint?.(text, rows[at]) ?? text)),
+  ];
+}
+
+function shrink(widths: number[], layout: readonly Column<never>[], columns: number): void {
+  let excess = widths.reduce((sum, each) => sum + each, 0) + 2 * (widths.length - 1) - columns;
+  while (excess > 0) {
+    let widest = -1;
+    layout.forEach((column, index) => {
+      if (column.shrinkTo === undefined || widths[index] <= column.shrinkTo) return;
+      if (widest < 0 || widths[index] > widths[widest]) widest = index;
+    });
+    if (widest < 0) return;
+    widths[widest]--;
+    excess--;
+  }
+}
+
+/** `412 ms`, `1.2 s`, `3 min`, `5 h`, `2 d`: two significant figures are enough for people. */
+export function formatMs(ms: number): string {
+  if (ms < 1_000) return `${Math.round(ms)} ms`;
+  if (ms < 60_000) return `${(ms / 1_000).toFixed(1)} s`;
+  if (ms < 3_600_000) return `${Math.round(ms / 60_000)} min`;
+  if (ms < 86_400_000) return `${Math.round(ms / 3_600_000)} h`;
+  return `${Math.round(ms / 86_400_000)} d`;
+}
+
+const UNIT_MS: Record<string, number> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+
+/** Milliseconds of `500ms`, `10s`, `1m30s`, `2h`, `1d`; null if it is none. */
+export function parseDuration(text: string): number | null {
+  if (!/^(\d+(ms|s|m|h|d))+$/.test(text)) return null;
+  let ms = 0;
+  for (const [, amount, unit] of text.matchAll(/(\d+)(ms|s|m|h|d)/g)) ms += Number(amount) * UNIT_MS[unit];
+  return ms;
+}
+
+/** The candidate that is a typing error away, if there is one. */
+export function closest(word: string, candidates: readonly string[]): string | null {
+  let best: string | null = null;
+  let least = Math.max(1, Math.floor(word.length / 3)) + 1;
+  for (const candidate of candidates) {
+    const distance = editDistance(word, candidate);
+    if (distance < least) {
+      least = distance;
+      best = candidate;
+    }
+  }
+  return best;
+}
+
+/** Damerau-Levenshtein (optimal string alignment): a swap of neighbours counts as one. */
+function editDistance(a: string, b: string): number {
+  let beforePrevious: number[] = [];
+  let previous = Array.from({ length: b.length + 1 }, (_, index) => index);
+  for (let i = 1; i <= a.length; i++) {
+    const current = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const cost = a[i - 1] === b[j - 1] ? 0 : 1;
+      current[j] = Math.min(previous[j] + 1, current[j - 1] + 1, previous[j - 1] + cost);
+      if (i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1]) {
+        current[j] = Math.min(current[j], beforePrevious[j - 2] + 1);
+      }
+    }
+    beforePrevious = previous;
+    previous = current;
+  }
+  return previous[b.length];
+}

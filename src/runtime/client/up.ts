@@ -1,0 +1,243 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { ok, type Result } from '../../model/result.ts';
+import type { LogLine, MeshStatus } from '../../model/status.ts';
+import type { ControlClient } from '../control/client.ts';
+import { connectControl } from '../control/client.ts';
+import type { MeshNotice } from '../control/mesh-control.ts';
+import { ALREADY_RUNNING, connectBefore, launchDaemon } from './daemon-launch.ts';
+import { exitCodes } from './exit-codes.ts';
+import { CommandFailure, unwrap } from './failure.ts';
+import type { MeshLocation } from './locate.ts';
+import { readinessOf } from './readiness.ts';
+
+/** Where `mesh up` shows what happens: plain lines, the terminal view, or NDJSON. */
+export interface UpView {
+  status(status: MeshStatus): void;
+  logs(lines: LogLine[]): void;
+  notice(notice: MeshNotice): void;
+  /** All that was asked for is ready. */
+  ready(status: MeshStatus, tookMs: number | null): void;
+  /** About the mesh as a whole: that it stops, what is in the way. */
+  say(text: string): void;
+  /** Puts the terminal back in order. */
+  close(): Promise<void>;
+}
+
+export interface UpOptions {
+  location: MeshLocation;
+  /** Empty: all. */
+  services: readonly string[];
+  /** Program of the daemon; default: that of this package. */
+  daemonCommand?: readonly string[];
+  /** For services to stop after Ctrl-C. */
+  stopTimeoutMs: number;
+}
+
+/** For the daemon to answer; it starts its services after that. */
+const DAEMON_START_MS = 30_000;
+/** Lines of log shown for each service that failed. */
+const FAILURE_LOG_LINES = 10;
+
+export interface StartedMesh {
+  client: ControlClient;
+  /** False: it ran already. */
+  launched: boolean;
+  startedAtMs: number;
+}
+
+/** Connects to the mesh that runs here, or starts one. Services named are started in either case. */
+export async function startMesh(options: UpOptions, parentPid: number): Promise<StartedMesh> {
+  const startedAtMs = Date.now();
+  const running = await connectControl(options.location.socketPath);
+  if (running.ok) return joinMesh(running.value, options.services, startedAtMs);
+  if (running.problems[0].code !== 'MESH-R101') unwrap(running);
+  const launched = await launchDaemon(options.location, {
+    parentPid,
+    services: options.services,
+    deadlineMs: DAEMON_START_MS,
+    command: options.daemonCommand,
+  });
+  if (launched.ok) return { client: launched.value, launched: true, startedAtMs };
+  if (launched.problems[0].code !== ALREADY_RUNNING) unwrap(launched);
+  // Another `mesh up` was first by a moment: join what it starts.
+  const other = unwrap(await connectBefore(options.location, Date.now() + DAEMON_START_MS));
+  return joinMesh(other, options.services, startedAtMs);
+}
+
+async function joinMesh(client: ControlClient, services: readonly string[], startedAtMs: number) {
+  try {
+    for (const service of services) unwrap(await client.start(service));
+    return { client, launched: false, startedAtMs };
+  } catch (error) {
+    client.close();
+    throw error;
+  }
+}
+
+/**
+ * `mesh up -d`: waits until everything asked for is ready. The mesh goes on in any case.
+ * @throws CommandFailure with the last log lines of what failed (exit code 1), or after the time limit (4).
+ */
+export async function waitUntilReady(
+  { client, launched }: StartedMesh,
+  services: readonly string[],
+  timeoutMs: number,
+  onStatus: (status: MeshStatus) => void,
+): Promise<MeshStatus> {
+  const limit = AbortSignal.timeout(timeoutMs);
+  let last: MeshStatus | null = null;
+  for await (const status of client.watchStatus(limit)) {
+    last = status;
+    onStatus(status);
+    const readiness = readinessOf(status, 'ready', launched ? services : runningServices(status, services));
+    if (readiness.kind === 'reached' && status.state === 'running') return status;
+    if (readiness.kind === 'failed') {
+      throw new CommandFailure(
+        readiness.instances.map(({ service, instance, why }) => ({
+          code: 'MESH-R113',
+          message: `${instance} ${why}`,
+          hint: `more with \`mesh logs ${service}\`; the mesh keeps running, \`mesh down\` stops it`,
+        })),
+        exitCodes.failed,
+        await lastLogLines(client, [...new Set(readiness.instances.map(({ service }) => service))]),
+      );
+    }
+  }
+  if (!limit.aborted) {
+    throw new CommandFailure([stoppedMeanwhile], exitCodes.failed);
+  }
+  const waiting = last === null ? [] : pendingOf(last, services);
+  throw new CommandFailure(
+    [
+      {
+        code: 'MESH-R112',
+        message: `not ready after ${timeoutMs / 1000} s: ${waiting.join('; ') || 'the mesh is still starting'}`,
+        hint: 'the mesh keeps running: see `mesh ps` and `mesh logs`, or wait longer with `--timeout`',
+      },
+    ],
+    exitCodes.timedOut,
+  );
+}
+
+/** A service that somebody stopped on purpose is not waited for when joining a mesh that runs. */
+function runningServices(status: MeshStatus, services: readonly string[]): readonly string[] {
+  if (services.length > 0) return services;
+  return status.services
+    .filter(({ instances }) => instances.some(({ state }) => state !== 'stopped'))
+    .map(({ name }) => name);
+}
+
+function pendingOf(status: MeshStatus, services: readonly string[]): string[] {
+  const readiness = readinessOf(status, 'ready', services);
+  return readiness.kind === 'reached' ? [] : readiness.instances.map(({ instance, why }) => `${instance} ${why}`);
+}
+
+async function lastLogLines(client: ControlClient, services: string[]): Promise<string[]> {
+  const query = { services, tail: FAILURE_LOG_LINES, sinceMs: null, follow: false };
+  const lines: string[] = [];
+  for await (const batch of client.logs(query, AbortSignal.timeout(2_000))) {
+    lines.push(...batch.map(({ instance, text }) => `  ${instance} │ ${text}`));
+  }
+  return lines.slice(-FAILURE_LOG_LINES * services.length);
+}
+
+const stoppedMeanwhile = {
+  code: 'MESH-R114',
+  message: 'the mesh was stopped meanwhile',
+  hint: 'by `mesh down` in another terminal, or by its own `mesh up`; start it again with `mesh up`',
+};
+
+/** Requests of the user to a `mesh up` in the foreground. */
+export interface Interrupts {
+  /** Called for Ctrl-C, `q` and SIGTERM; the listener takes the place of the default action. */
+  listen(listener: () => void): () => void;
+}
+
+/** `mesh up` in the foreground: shows what happens until the mesh ends, and ends it on request. */
+export async function followMesh(
+  mesh: StartedMesh,
+  options: UpOptions,
+  view: UpView,
+  interrupts: Interrupts,
+): Promise<void> {
+  const { client, launched, startedAtMs } = mesh;
+  const streams = new AbortController();
+  const attachment = launched ? await client.attach() : null;
+  let last: MeshStatus | null = null;
+  let announced = false;
+  let stopping = 0;
+  let settle: { resolve(result: Result<void>): void; reject(error: unknown): void };
+  const ended = new Promise<Result<void>>((resolve, reject) => {
+    settle = { resolve, reject };
+  });
+
+  const onStatus = (status: MeshStatus) => {
+    last = status;
+    view.status(status);
+    if (announced || readinessOf(status, 'ready', options.services).kind !== 'reached') return;
+    if (status.state !== 'running') return;
+    announced = true;
+    view.ready(status, launched ? Date.now() - startedAtMs : null);
+  };
+  const stop = () => {
+    stopping++;
+    if (!launched) {
+      view.say('left; the mesh runs on, `mesh down` stops it');
+      settle.resolve(ok(undefined));
+    } else if (stopping === 1) {
+      view.say('stopping, Ctrl-C again to force');
+      bring(options.stopTimeoutMs);
+    } else if (stopping === 2) {
+      view.say('killing what is left');
+      bring(0);
+    } else settle.reject(new CommandFailure([notWaited], exitCodes.failed));
+  };
+  const bring = (timeoutMs: number) => {
+    client.down(timeoutMs, (line) => view.say(line)).then(settle.resolve, settle.reject);
+  };
+  const unlisten = interrupts.listen(stop);
+
+  const query = {
+    services: [...options.services],
+    tail: launched ? null : 20,
+    sinceMs: launched ? startedAtMs : null,
+    follow: true,
+  };
+  const signal = streams.signal;
+  const end = (error: unknown) => {
+    if (stopping > 0) return;
+    const lastState = last?.state;
+    if (lastState === 'stopping' || lastState === 'stopped') settle.resolve(ok(undefined));
+    else settle.reject(error);
+  };
+  pump(client.watchStatus(signal), onStatus).then(() => {
+    if (stopping > 0 || signal.aborted) return;
+    view.say('the mesh was stopped from elsewhere');
+    settle.resolve(ok(undefined));
+  }, end);
+  pump(client.watchNotices(signal), (notice) => view.notice(notice)).catch(end);
+  pump(client.logs(query, signal), (lines) => view.logs(lines)).catch(end);
+
+  try {
+    unwrap(await ended);
+    if (stopping > 0 && launched) {
+      await Promise.race([attachment?.ended, delay(1_000, undefined, { ref: false })]);
+      view.say(`${(last as MeshStatus | null)?.mesh ?? 'the mesh'} is stopped`);
+    }
+  } finally {
+    unlisten();
+    streams.abort();
+    await view.close();
+    client.close();
+  }
+}
+
+const notWaited = {
+  code: 'MESH-R115',
+  message: 'left before everything was stopped',
+  hint: 'the daemon goes on stopping; `mesh down` waits for it, and finishes in any case',
+};
+
+async function pump<T>(source: AsyncIterable<T>, sink: (value: T) => void): Promise<void> {
+  for await (const value of source) sink(value);
+}

@@ -1,0 +1,217 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { fail, ok } from '../../../src/model/result.ts';
+import type { CertificateStatus, LogLine, MeshStatus } from '../../../src/model/status.ts';
+import type { MeshControl, MeshNotice } from '../../../src/runtime/control/mesh-control.ts';
+
+export const shopStatus = (): MeshStatus => ({
+  mesh: 'shop',
+  state: 'running',
+  pid: 4242,
+  dataPlanePids: [4243],
+  gateway: { http: 8080 },
+  config: { version: 3, loadedAt: '2026-11-20T10:00:00.000Z', problems: [] },
+  services: [
+    {
+      name: 'inventory',
+      protocol: 'http',
+      external: false,
+      task: false,
+      waitingFor: [],
+      instances: [
+        {
+          id: 'inventory-1',
+          subset: 'default',
+          state: 'ready',
+          reason: '',
+          pid: 11,
+          appPort: 3001,
+          inboundPort: 3002,
+          outboundPort: 3003,
+          restarts: 0,
+          startedAt: '2026-11-20T10:00:00.500Z',
+          readyAfterMs: 412,
+          spiffeId: 'spiffe://shop.local/ns/default/sa/inventory',
+        },
+      ],
+    },
+    {
+      name: 'orders',
+      protocol: 'grpc',
+      external: false,
+      task: false,
+      waitingFor: ['inventory (ready)'],
+      instances: [
+        {
+          id: 'orders-1',
+          subset: 'default',
+          state: 'starting',
+          reason: 'waiting for inventory (ready)',
+          pid: null,
+          appPort: null,
+          inboundPort: 3005,
+          outboundPort: 3006,
+          restarts: 2,
+          startedAt: null,
+          readyAfterMs: null,
+          spiffeId: 'spiffe://shop.local/ns/default/sa/orders',
+        },
+      ],
+    },
+  ],
+});
+
+export const ordersCertificate: CertificateStatus = {
+  service: 'orders',
+  spiffeId: 'spiffe://shop.local/ns/default/sa/orders',
+  serial: '0a1b',
+  issuer: 'CN=shop intermediate',
+  notBefore: '2026-11-20T10:00:00.000Z',
+  notAfter: '2026-11-21T10:00:00.000Z',
+  expiresInSeconds: 3600,
+};
+
+export interface FakeMesh extends MeshControl {
+  current: MeshStatus;
+  lines: LogLine[];
+  /** Names of the operations called, with their arguments. */
+  readonly calls: string[];
+  setStatus(status: MeshStatus): void;
+  notify(notice: MeshNotice): void;
+  append(line: LogLine): void;
+  /** What operations answer for a service of this name. */
+  refuse: string | null;
+  /** Lines `down` reports, and what happens before it answers. */
+  downProgress: string[];
+  downGate: Promise<void>;
+  statusListeners: number;
+  logReaders: number;
+}
+
+export function fakeMesh(status: MeshStatus = shopStatus()): FakeMesh {
+  const statusListeners = new Set<(status: MeshStatus) => void>();
+  const noticeListeners = new Set<(notice: MeshNotice) => void>();
+  const logListeners = new Set<() => void>();
+  const operate = async (call: string, service: string) => {
+    mesh.calls.push(call);
+    return service === mesh.refuse
+      ? fail({ code: 'MESH-S404', message: `there is no service ${service}`, hint: 'did you mean `orders`?' })
+      : ok(undefined);
+  };
+  const mesh: FakeMesh = {
+    current: status,
+    lines: [],
+    calls: [],
+    refuse: null,
+    downProgress: [],
+    downGate: Promise.resolve(),
+    get statusListeners() {
+      return statusListeners.size;
+    },
+    get logReaders() {
+      return logListeners.size;
+    },
+    setStatus(next) {
+      mesh.current = next;
+      for (const listener of statusListeners) listener(next);
+    },
+    notify(notice) {
+      for (const listener of noticeListeners) listener(notice);
+    },
+    append(line) {
+      mesh.lines.push(line);
+      for (const listener of logListeners) listener();
+    },
+    status: () => mesh.current,
+    watchStatus(listener) {
+      listener(mesh.current);
+      statusListeners.add(listener);
+      return () => statusListeners.delete(listener);
+    },
+    watchNotices(listener) {
+      noticeListeners.add(listener);
+      return () => noticeListeners.delete(listener);
+    },
+    async *logs(query, signal) {
+      mesh.calls.push(`logs ${JSON.stringify(query)}`);
+      const wanted = (line: LogLine) => query.services.length === 0 || query.services.includes(line.service);
+      let next = query.tail === null ? 0 : Math.max(0, mesh.lines.length - query.tail);
+      while (!signal.aborted) {
+        const batch = mesh.lines.slice(next).filter(wanted);
+        next = mesh.lines.length;
+        if (batch.length > 0) yield batch;
+        if (!query.follow) return;
+        await new Promise<void>((resolve) => {
+          const wake = () => {
+            logListeners.delete(wake);
+            signal.removeEventListener('abort', wake);
+            resolve();
+          };
+          logListeners.add(wake);
+          signal.addEventListener('abort', wake);
+          if (next < mesh.lines.length) wake();
+        });
+      }
+    },
+    start: (service) => operate(`start ${service}`, service),
+    stop: (service) => operate(`stop ${service}`, service),
+    restart: (service) => operate(`restart ${service}`, service),
+    scale: (service, subset, replicas) => operate(`scale ${service} ${subset} ${replicas}`, service),
+    routes: () => [
+      {
+        table: 'gateway',
+        name: 'gateway-1',
+        source: 'mesh.config.ts:9',
+        hosts: ['shop.localhost'],
+        matches: ['path prefix /api/orders'],
+        backends: [
+          { service: 'orders', subset: null, weight: 3, share: 0.75 },
+          { service: 'inventory', subset: 'canary', weight: 1, share: 0.25 },
+        ],
+        timeoutMs: 15_000,
+        retries: 2,
+      },
+    ],
+    endpoints: () => [
+      {
+        service: 'orders',
+        instance: 'orders-1',
+        subset: 'default',
+        address: '127.0.0.1:3005',
+        state: 'draining',
+        weight: 1,
+      },
+    ],
+    certificates: () => [ordersCertificate],
+    async rotateCertificates(service) {
+      mesh.calls.push(`rotate ${service}`);
+      if (service !== null && service === mesh.refuse) {
+        return fail({ code: 'MESH-S404', message: `there is no service ${service}` });
+      }
+      return ok([{ ...ordersCertificate, serial: '0a1c' }]);
+    },
+    async down(timeoutMs, progress) {
+      mesh.calls.push(`down ${timeoutMs}`);
+      for (const line of mesh.downProgress) progress(line);
+      await mesh.downGate;
+      return ok(undefined);
+    },
+  };
+  return mesh;
+}
+
+/** A directory of its own for one test; short, since a socket's path has to fit into it. */
+export async function temporaryDirectory(): Promise<{ path: string; [Symbol.asyncDispose](): Promise<void> }> {
+  const directory = await mkdtemp(path.join(tmpdir(), 'mesh-'));
+  return { path: directory, [Symbol.asyncDispose]: () => rm(directory, { recursive: true, force: true }) };
+}
+
+/** Polls until the condition holds; fails with the description after the deadline. */
+export async function until(condition: () => boolean | Promise<boolean>, what: string, deadlineMs = 5_000) {
+  const end = Date.now() + deadlineMs;
+  while (!(await condition())) {
+    if (Date.now() > end) throw new Error(`not within ${deadlineMs} ms: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}
