@@ -6,7 +6,7 @@
  */
 import { HeadOf, HeadReader } from '../../src/proxy/http2/head.ts';
 import { HpackDecoder } from '../../src/proxy/http2/hpack/decoder.ts';
-import { HpackEncoder } from '../../src/proxy/http2/hpack/encoder.ts';
+import { HeadShape, HpackEncoder } from '../../src/proxy/http2/hpack/encoder.ts';
 import type { H2Stream } from '../../src/proxy/http2/stream.ts';
 import type { RequestHead } from '../../src/proxy/message.ts';
 import { H2Pair } from '../../test/support/h2-pair.ts';
@@ -48,7 +48,7 @@ function requestHead(i: number, method: string): RequestHead {
   };
 }
 
-const RESPONSE_HEADERS = [
+const RESPONSE_WITH_BODY = [
   'content-type',
   'application/json; charset=utf-8',
   'content-length',
@@ -60,6 +60,8 @@ const RESPONSE_HEADERS = [
   'x-powered-by',
   'shop',
 ];
+
+const RESPONSE_WITHOUT_BODY = RESPONSE_WITH_BODY.toSpliced(2, 2, 'content-length', '0');
 
 function measure(name: string, each: number, round: (n: number) => void): void {
   round(Math.min(requests, 50_000));
@@ -86,7 +88,7 @@ function hpack(huffman: boolean): void {
   measure(`HPACK: a request head, encode + decode${huffman ? ', Huffman' : ''}`, 1, (n) => {
     for (let i = 0; i < n; i++) {
       const head = heads[i & 255];
-      encoder.begin(buf, 0);
+      encoder.begin(buf, 0, HeadShape.Request);
       encoder.field(':method', head.method);
       encoder.field(':scheme', head.scheme);
       encoder.field(':path', head.path);
@@ -118,12 +120,12 @@ function connections(withBody: boolean, perTurn: number): void {
     {
       ...silentEvents(),
       onRequest(stream, _head, endStream) {
-        if (endStream) pair.server.respond(stream, 200, RESPONSE_HEADERS, true);
+        if (endStream) pair.server.respond(stream, 200, RESPONSE_WITHOUT_BODY, true);
       },
       onData(stream, _buf, start, end, endStream) {
         pair.server.consume(stream, end - start);
         if (!endStream) return;
-        pair.server.respond(stream, 200, RESPONSE_HEADERS, false);
+        pair.server.respond(stream, 200, RESPONSE_WITH_BODY, false);
         pair.server.data(stream, BODY, 0, BODY.length, true);
       },
     },

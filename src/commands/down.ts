@@ -1,6 +1,6 @@
 import { Flags } from '@oclif/core';
-import { MeshCommand } from '../runtime/client/base-command.ts';
 import { parseLimit } from '../runtime/client/arguments.ts';
+import { MeshCommand } from '../runtime/client/base-command.ts';
 
 export default class Down extends MeshCommand {
   static override summary = 'Stop everything, whatever state it is in.';

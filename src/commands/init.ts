@@ -8,7 +8,10 @@ export default class Init extends MeshCommand {
   static override examples = ['$ mesh init', '$ mesh init ../shop', '$ mesh init --from procfile'];
   static override args = { dir: Args.string({ default: '.', description: 'directory to write it into' }) };
   static override flags = {
-    from: Flags.string({ options: ['compose', 'procfile', 'workspaces', 'nothing'], description: 'where to take the services from' }),
+    from: Flags.string({
+      options: ['compose', 'procfile', 'workspaces', 'nothing'],
+      description: 'where to take the services from',
+    }),
     force: Flags.boolean({ description: 'replace an existing mesh.config.ts' }),
   };
 

@@ -1,7 +1,7 @@
 import { Flags } from '@oclif/core';
+import { knownServices, parseLogQuery } from '../runtime/client/arguments.ts';
 import { MeshCommand } from '../runtime/client/base-command.ts';
 import { createLogFormat } from '../runtime/client/log-view.ts';
-import { knownServices, parseLogQuery } from '../runtime/client/arguments.ts';
 import { untilInterrupted } from '../runtime/client/signals.ts';
 
 export default class Logs extends MeshCommand {

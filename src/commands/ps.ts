@@ -12,6 +12,7 @@ export default class Ps extends MeshCommand {
     const client = await this.connect(flags);
     const status = await client.status();
     if (flags.json) this.printJson(status);
-    else this.print(...renderStatus(status, this.style, { columns: this.columns, now: Date.now(), cwd: process.cwd() }));
+    else
+      this.print(...renderStatus(status, this.style, { columns: this.columns, now: Date.now(), cwd: process.cwd() }));
   }
 }

@@ -1,5 +1,5 @@
-import { MeshCommand } from '../runtime/client/base-command.ts';
 import { parseScale } from '../runtime/client/arguments.ts';
+import { MeshCommand } from '../runtime/client/base-command.ts';
 
 export default class Scale extends MeshCommand {
   static override summary = 'Change the number of instances of services.';

@@ -11,8 +11,8 @@ export default class Trust extends MeshCommand {
   async run(): Promise<void> {
     const { flags } = await this.parse(Trust);
     const { changeTrust } = await import('../runtime/client/trust.ts');
-    const report = this.unwrap(await changeTrust(flags.uninstall ? 'uninstall' : 'install'));
+    const { lines, ...report } = this.unwrap(await changeTrust(flags.uninstall ? 'uninstall' : 'install'));
     if (flags.json) this.printJson(report);
-    else this.print(...report.lines);
+    else this.print(...lines);
   }
 }

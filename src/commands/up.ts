@@ -1,6 +1,6 @@
 import { Flags } from '@oclif/core';
-import { MeshCommand } from '../runtime/client/base-command.ts';
 import { parseLimit } from '../runtime/client/arguments.ts';
+import { MeshCommand } from '../runtime/client/base-command.ts';
 import { isInteractive } from '../runtime/client/style.ts';
 
 export default class Up extends MeshCommand {

@@ -1,6 +1,6 @@
 import { Args, Flags } from '@oclif/core';
-import { MeshCommand } from '../runtime/client/base-command.ts';
 import { parseLimit } from '../runtime/client/arguments.ts';
+import { MeshCommand } from '../runtime/client/base-command.ts';
 import type { Goal } from '../runtime/client/readiness.ts';
 import { waitFor } from '../runtime/client/wait.ts';
 
@@ -11,7 +11,11 @@ export default class Wait extends MeshCommand {
   static override examples = ['$ mesh wait orders', '$ mesh wait migrate --for completed --timeout 2m'];
   static override args = { service: Args.string({ required: true, description: 'service to wait for' }) };
   static override flags = {
-    for: Flags.string({ options: ['ready', 'completed', 'stopped'], default: 'ready', description: 'state to wait for' }),
+    for: Flags.string({
+      options: ['ready', 'completed', 'stopped'],
+      default: 'ready',
+      description: 'state to wait for',
+    }),
     timeout: Flags.string({ default: '30s', helpValue: '30s', description: 'longest wait' }),
   };
 

@@ -55,7 +55,7 @@ export function plainDataProblems(input: unknown): Problem[] {
       problems.push(
         problem('MESH-C008', {
           path,
-          message: `found ${className(value)}, which is not plain data`,
+          message: `found ${className(value as object)}, which is not plain data`,
           hint: 'objects, lists, text, numbers, true and false; of a Map: Object.fromEntries(map)',
         }),
       );

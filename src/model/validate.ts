@@ -1,7 +1,8 @@
 import * as v from 'valibot';
-import { type CheckContext, runChecks } from './checks/registry.ts';
+import type { CheckContext } from './checks/context.ts';
+import { runChecks } from './checks/registry.ts';
 import type { MeshConfig } from './config.ts';
-import { formatPath, isWithin, type PathSegment } from './config-path.ts';
+import { isWithin, type PathSegment } from './config-path.ts';
 import { problem } from './errors.ts';
 import { plainDataProblems } from './plain-data.ts';
 import type { Problem } from './result.ts';
@@ -25,13 +26,15 @@ export function validateConfig(input: unknown): Validation {
   const root = notAnObject(input, foreign);
   if (root !== null) return { config: null, problems: root };
 
-  const own = uniqueProblems(foreign, structuralProblems(input));
-  const config = own.length === 0 ? (input as MeshConfig) : withoutBroken(input, own);
+  // A Promise or NaN is also of the wrong type: what was said first about a place is enough.
+  const foreignPaths = new Set(foreign.map((p) => p.path));
+  const own = [...foreign, ...structuralProblems(input).filter((p) => !foreignPaths.has(p.path))];
+  const config = own.length === 0 ? (input as MeshConfig) : withoutBroken(input);
   const brokenPaths = own.map((p) => p.path ?? '');
   const found: Problem[] = [];
   const context: CheckContext = {
     config,
-    serviceNames: isPlainObject((input as MeshConfig).services) ? Object.keys((input as MeshConfig).services) : [],
+    serviceNames: new Set(isPlainObject((input as MeshConfig).services) ? Object.keys((input as MeshConfig).services) : []),
     isBroken: (path) => brokenPaths.some((broken) => isWithin(broken, path)),
     report: (p) => found.push(p),
   };
@@ -55,7 +58,8 @@ function structuralProblems(input: unknown): Problem[] {
     const named = issue.code === 'MESH-C101' ? nameUnknownKey(issue, String(path.at(-1))) : issue;
     const { code, message, hint } = named;
     if (code === 'MESH-C104' && path.length === 1 && path[0] === 'version') {
-      return problem('MESH-C009', { path, message: `version ${message.replace(/ is not allowed here$/, '')} is not known`, hint: 'this mesh reads version 1' });
+      const version = show((input as { version: unknown }).version);
+      return problem('MESH-C009', { path, message: `version ${version} is not known`, hint: 'this mesh reads version: 1' });
     }
     return problem(code, { path, message, hint });
   });
@@ -74,33 +78,50 @@ function issuesOf(input: unknown): RawIssue[] {
   }));
 }
 
-/** A Promise or NaN is also of the wrong type: the first thing said about a place is enough. */
-function uniqueProblems(...lists: Problem[][]): Problem[] {
-  const seen = new Set<string | undefined>();
-  const kept: Problem[] = [];
-  for (const problems of lists) {
-    const before = new Set(seen);
-    for (const p of problems) {
-      if (before.has(p.path)) continue;
-      seen.add(p.path);
-      kept.push(p);
-    }
-  }
-  return kept;
-}
-
 /**
  * A copy of the configuration that satisfies the schema: what is broken is removed, and with it what cannot do without
  * it. Lists with a broken element go as a whole, so that positions in the rest stay true.
  */
-function withoutBroken(input: unknown, problems: readonly Problem[]): MeshConfig {
-  const copy = copyPlain(input, new Set()) as Record<string, unknown>;
+function withoutBroken(input: unknown): MeshConfig {
+  const copy = copyPlain(input) as Record<string, unknown>;
   for (let issues = issuesOf(copy); issues.length > 0; issues = issuesOf(copy)) {
-    for (const { path } of issues) cutOut(copy, path);
+    // Places are worked out before any is cut: a key that is missing now was missing before.
+    const places = issues.map(({ path }) => cuttable(copy, path));
+    for (const place of places) cutOut(copy, place);
     copy.version = 1;
-    if (issues.some((issue) => issue.path[0] === 'name')) copy.name = 'unnamed';
+    if (typeof copy.name !== 'string') copy.name = 'unnamed';
     if (!isPlainObject(copy.services)) copy.services = {};
   }
-  void problems;
   return copy as unknown as MeshConfig;
+}
+
+/** The innermost place at or above `path` that is there and stands in an object. */
+function cuttable(root: unknown, path: readonly PathSegment[]): readonly PathSegment[] {
+  let value = root;
+  let length = 0;
+  for (let i = 0; i < path.length; i++) {
+    if (typeof value !== 'object' || value === null || !Object.hasOwn(value, path[i])) break;
+    if (!Array.isArray(value)) length = i + 1;
+    value = (value as Record<PathSegment, unknown>)[path[i]];
+    // A required key is missing: what needs it goes.
+    if (i + 1 < path.length && isPlainObject(value) && !Object.hasOwn(value, path[i + 1])) break;
+  }
+  return path.slice(0, length);
+}
+
+function cutOut(root: Record<string, unknown>, place: readonly PathSegment[]): void {
+  if (place.length === 0) return;
+  let parent: unknown = root;
+  for (const segment of place.slice(0, -1)) parent = (parent as Record<PathSegment, unknown> | undefined)?.[segment];
+  if (typeof parent === 'object' && parent !== null) delete (parent as Record<PathSegment, unknown>)[place.at(-1)!];
+}
+
+/** Objects and lists copied, without cycles; all else as it is. */
+function copyPlain(value: unknown, above: readonly unknown[] = []): unknown {
+  if (above.includes(value)) return undefined;
+  if (Array.isArray(value)) return value.map((item) => copyPlain(item, [...above, value]));
+  if (!isPlainObject(value)) return value;
+  const copy: Record<string, unknown> = {};
+  for (const [key, item] of Object.entries(value)) copy[key] = copyPlain(item, [...above, value]);
+  return copy;
 }

@@ -27,7 +27,7 @@ export class AppUpstream implements InFlightCounter {
     readonly protocol: Protocol,
     deadlines: Deadlines,
     h2: Partial<H2Options>,
-    private readonly onIdle: (app: AppUpstream) => void,
+    private readonly onDrained: (app: AppUpstream) => void,
   ) {
     const connector = plainConnector(host, port, CONNECT_TIMEOUT_MS);
     this.http = protocol === 'grpc' || protocol === 'http2' ? new Http2Pool(connector, h2) : new Http1Pool(connector, deadlines);
@@ -53,7 +53,7 @@ export class AppUpstream implements InFlightCounter {
     if (this.draining && this.inFlight === 0) this.finish();
   }
 
-  /** No new requests will come. `onIdle` is called when the last one has ended, at once if there is none. */
+  /** No new requests will come. `onDrained` is called when the last one has ended, at once if there is none. */
   drain(): void {
     if (this.draining) return;
     this.draining = true;
@@ -68,6 +68,6 @@ export class AppUpstream implements InFlightCounter {
 
   private finish(): void {
     this.destroy();
-    this.onIdle(this);
+    this.onDrained(this);
   }
 }

@@ -4,12 +4,13 @@ import { SocketConnection } from './connection.ts';
 import type { ConnectionManager } from './connection-manager.ts';
 import { disarm, type Expiring } from './deadlines.ts';
 import type { DownstreamConnection, Exchange } from './exchange.ts';
+import { type Framing, framingForResponse } from './http1/framing.ts';
 import type { Http1ParseError } from './http1/parse-error.ts';
 import { type Http1RequestHead, Http1RequestParser } from './http1/request-parser.ts';
 import { CONTINUE, STOP } from './http1/signals.ts';
 import { writeChunk, writeInformational, writeLastChunk, writeResponseHead } from './http1/writer.ts';
 import type { ListenerContext } from './listener-context.ts';
-import { type Headers, header, type ResponseHead } from './message.ts';
+import type { Headers, ResponseHead } from './message.ts';
 import type { PeerInfo } from './peer-info.ts';
 
 /** Time a client has for a whole request head, counted from its first byte. */
@@ -23,9 +24,6 @@ const READ_AHEAD_BYTES = 64 * 1024;
 
 const EMPTY = Buffer.alloc(0);
 
-/** How the body of the response is delimited. */
-type Framing = 'length' | 'chunked' | 'close' | 'none';
-
 /** The server end of an HTTP/1.x connection; one exchange at a time, pipelined requests wait in the read buffer. */
 export class Http1Downstream extends SocketConnection implements DownstreamConnection, Expiring {
   expiresAtMs = 0;
@@ -38,7 +36,6 @@ export class Http1Downstream extends SocketConnection implements DownstreamConne
   private minor: 0 | 1 = 1;
   private keepAlive = true;
   private framing: Framing = 'none';
-  private headRequest = false;
   private raw = false;
   /** Reading and throwing away until the client closes. */
   private lingering = false;
@@ -97,14 +94,16 @@ export class Http1Downstream extends SocketConnection implements DownstreamConne
       this.raw = true;
       this.keepAlive = false;
       const protocol = x.request.protocol;
-      if (protocol === null) writeResponseHead(this.out, head.status, head.headers, { framing: 'none', minor: 1, keepAlive: true, upgrade: null });
-      else writeResponseHead(this.out, 101, head.headers, { framing: 'none', minor: 1, keepAlive: true, upgrade: protocol });
+      const status = protocol === null ? head.status : 101;
+      writeResponseHead(this.out, status, head.headers, 'none', { minor: 1, keepAlive: true, upgrade: protocol });
       this.takeRest();
       return;
     }
-    this.framing = this.framingOf(head, last);
+    this.framing = framingForResponse(x.request.method, this.minor, head.status, last ? 0 : head.contentLength);
     if (this.framing === 'close') this.keepAlive = false;
-    writeResponseHead(this.out, head.status, head.headers, { framing: this.framing, minor: this.minor, keepAlive: this.keepAlive, upgrade: null });
+    const connection = { minor: this.minor, keepAlive: this.keepAlive, upgrade: null };
+    // HTTP/2 and filters can carry fields that HTTP/1.1 must not: the response is broken then, not mended.
+    if (!writeResponseHead(this.out, head.status, head.headers, this.framing, connection)) x.abort('UPE');
   }
 
   sendData(x: Exchange, buf: Buffer, start: number, end: number, last: boolean): boolean {
@@ -112,7 +111,7 @@ export class Http1Downstream extends SocketConnection implements DownstreamConne
     if (this.raw) {
       this.out.bytes(buf, start, end);
       if (last) this.endSocket();
-    } else if (this.headRequest || this.framing === 'none') {
+    } else if (this.framing === 'none' || this.framing === 'head') {
       // A body here would be taken for the next response.
     } else if (this.framing === 'chunked') {
       if (end > start) writeChunk(this.out, buf, start, end);
@@ -170,7 +169,6 @@ export class Http1Downstream extends SocketConnection implements DownstreamConne
     disarm(this);
     this.minor = head.minor;
     this.keepAlive = head.keepAlive && !this.draining;
-    this.headRequest = head.method === 'HEAD';
     // Upgrades to HTTP/2 or TLS are offers that a server may ignore (RFC 9110 section 7.8); these two we do.
     if (head.protocol === 'h2c' || head.protocol?.startsWith('tls/')) head.protocol = null;
     const tunnel = head.method === 'CONNECT' || (head.protocol !== null && head.contentLength === 0 && !head.chunked);
@@ -287,23 +285,11 @@ export class Http1Downstream extends SocketConnection implements DownstreamConne
     if (chunk.length > 0) this.onSocketBytes(chunk);
   }
 
-  private framingOf(head: ResponseHead, last: boolean): Framing {
-    const status = head.status;
-    if (status === 204 || status === 304 || this.headRequest) return 'none';
-    if (header(head.headers, 'content-length') !== undefined) return 'length';
-    if (last) {
-      head.headers.push('content-length', '0');
-      return 'length';
-    }
-    if (this.minor === 1) return 'chunked';
-    return 'close';
-  }
-
   /** Answers a request that never became an exchange. */
   private refuse(status: number, message: string): void {
     const body = Buffer.from(`${message}\n`, 'latin1');
     const headers = ['content-type', 'text/plain; charset=utf-8', 'content-length', String(body.length), 'x-mesh-response-flags', 'DPE'];
-    writeResponseHead(this.out, status, headers, { framing: 'length', minor: 1, keepAlive: false, upgrade: null });
+    writeResponseHead(this.out, status, headers, 'length', { minor: 1, keepAlive: false, upgrade: null });
     this.out.bytes(body, 0, body.length);
     this.linger();
   }

@@ -1,15 +1,13 @@
 import { hexDigit } from './matcher.ts';
 import type { Headers } from './message.ts';
 
-/** Codes of gRPC that the proxies themselves use. */
-export const GRPC_OK = 0;
-export const GRPC_UNKNOWN = 2;
+const GRPC_UNKNOWN = 2;
 export const GRPC_DEADLINE_EXCEEDED = 4;
-export const GRPC_PERMISSION_DENIED = 7;
-export const GRPC_UNIMPLEMENTED = 12;
-export const GRPC_INTERNAL = 13;
-export const GRPC_UNAVAILABLE = 14;
-export const GRPC_UNAUTHENTICATED = 16;
+const GRPC_PERMISSION_DENIED = 7;
+const GRPC_UNIMPLEMENTED = 12;
+const GRPC_INTERNAL = 13;
+const GRPC_UNAVAILABLE = 14;
+const GRPC_UNAUTHENTICATED = 16;
 
 /** What the status of a response that is not gRPC's means to a gRPC client (grpc/doc/http-grpc-status-mapping.md). */
 export function httpToGrpcStatus(status: number): number {

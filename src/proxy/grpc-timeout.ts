@@ -1,5 +1,4 @@
-/** The header by which a gRPC client says how long it waits (gRPC over HTTP/2, "Timeout"). */
-export const GRPC_TIMEOUT_HEADER = 'grpc-timeout';
+// Values of the `grpc-timeout` header (gRPC over HTTP/2, "Timeout").
 
 /** A value has at most eight digits. */
 const MOST = 99_999_999;

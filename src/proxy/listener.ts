@@ -60,13 +60,13 @@ export class Listener implements ListenerContext {
       if (identity === undefined) throw new Error(`listener ${spec.name} has no identity`);
       const server = tls.createServer({
         ...SERVER_OPTIONS,
-        ...this.tlsOptions(identity),
         handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
         ALPNProtocols: ['h2', 'http/1.1'],
         requestCert: spec.kind === 'inbound',
         // Refused below, with the reason; `true` would only show the peer a reset.
         rejectUnauthorized: false,
       });
+      useContext(server, this.context(identity));
       server.on('secureConnection', (socket) => this.acceptTls(socket));
       server.on('tlsClientError', (error) => options.onTlsError(this, error.message));
       this.server = server;
@@ -84,7 +84,7 @@ export class Listener implements ListenerContext {
 
   /** The next handshakes use this certificate; open connections go on. */
   useIdentity(identity: Identity): void {
-    if (this.server instanceof tls.Server) this.server.setSecureContext(this.tlsOptions(identity));
+    if (this.server instanceof tls.Server) useContext(this.server, this.context(identity));
   }
 
   /** Stops accepting; open connections finish what they carry. */
@@ -205,10 +205,22 @@ export class Listener implements ListenerContext {
     if (first !== null) downstream.receive(first);
   }
 
-  private tlsOptions(identity: Identity): tls.SecureContextOptions {
-    if (this.spec.kind === 'inbound') return linkContextOptions(identity, this.options.trustAnchors());
-    return { cert: identity.certificate, key: identity.privateKey, minVersion: 'TLSv1.2' };
+  private context(identity: Identity): tls.SecureContext {
+    const options: tls.SecureContextOptions =
+      this.spec.kind === 'inbound'
+        ? linkContextOptions(identity, this.options.trustAnchors())
+        : { cert: identity.certificate, key: identity.privateKey, minVersion: 'TLSv1.2' };
+    // Without a context for session IDs OpenSSL refuses to resume sessions of clients with certificates.
+    return tls.createSecureContext({ ...options, sessionIdContext: 'mesh' });
   }
+}
+
+/**
+ * Has a server use a context as it is. `tls.Server.setSecureContext` makes its own from a fixed list of options, in
+ * which `allowPartialTrustChain` is missing (Node 20 to 24).
+ */
+function useContext(server: tls.Server, context: tls.SecureContext): void {
+  (server as unknown as { _sharedCreds: tls.SecureContext })._sharedCreds = context;
 }
 
 /** RFC 9110 section 5.6.2, letters only: every registered method begins with one. */

@@ -49,7 +49,11 @@ export function wireText(text: string): string {
   return text;
 }
 
+/** Shared, because most matches are on the path alone. */
+const NO_CONDITIONS: Conditions = { methods: null, headers: [], query: [] };
+
 export function compileConditions(match: Match): Conditions {
+  if (match.methods.length + match.headers.length + match.query.length === 0) return NO_CONDITIONS;
   return {
     methods: match.methods.length === 0 ? null : match.methods,
     headers: match.headers.map((h) => compileNamed(h.name.toLowerCase(), h.match, wireText)),

@@ -6,6 +6,7 @@ import { AppUpstream } from './app-upstream.ts';
 import { Cluster } from './cluster/cluster.ts';
 import type { EndpointState } from './cluster/endpoint.ts';
 import { HealthChecker } from './cluster/health-check.ts';
+import { DrainWatch } from './drain-watch.ts';
 import { ConnectionManager, type RoutingState } from './connection-manager.ts';
 import { externalTlsConnector, linkConnector, plainConnector } from './connector.ts';
 import { Deadlines } from './deadlines.ts';
@@ -53,10 +54,12 @@ export class Proxy {
   private readonly manager: ConnectionManager;
   private readonly listenerOptions: ListenerOptions;
   private readonly outside: OutsidePools;
+  private readonly drains: DrainWatch;
   /** Last time a refusal of a kind was reported, so that a peer that keeps trying does not flood the log. */
   private readonly reportedAtMs = new Map<string, number>();
 
   constructor(private readonly options: ProxyOptions) {
+    this.drains = new DrainWatch(options.onInFlight);
     this.outside = new OutsidePools(this.deadlines);
     this.router = new Router({ random: options.random, onFinished: (x) => this.record(x) });
     this.manager = new ConnectionManager({
@@ -135,7 +138,21 @@ export class Proxy {
     for (const [name, spec] of Object.entries(next.clusters)) {
       if (previous?.clusters[name] !== spec) clusters.get(name)!.reconcile(spec);
     }
+    this.watchDrains(previous, next);
     this.reconcileHealthChecks(next);
+  }
+
+  /** Instances that take no more requests: the control plane waits for those that they have. */
+  private watchDrains(previous: Snapshot | null, next: Snapshot): void {
+    for (const [name, spec] of Object.entries(next.clusters)) {
+      if (previous?.clusters[name] === spec) continue;
+      for (const endpoint of spec.endpoints) {
+        if (endpoint.state !== 'draining') continue;
+        const app = this.apps.get(`${endpoint.id}/inbound`);
+        const port = endpoint.health.port;
+        this.drains.watch(endpoint.id, port, () => Math.max(app?.active ?? 0, this.routing.clusters.get(name)?.inFlight(endpoint.id) ?? 0));
+      }
+    }
   }
 
   private reconcileClusters(previous: Snapshot | null, next: Snapshot): Map<string, Cluster> {
@@ -242,10 +259,7 @@ export class Proxy {
     if (app === null) return;
     this.apps.set(
       name,
-      new AppUpstream(app.host, app.port, app.protocol, this.deadlines, CLIENT_H2, (idle) => {
-        this.retiring.delete(idle);
-        this.options.onInFlight(spec.workload, idle.port, 0);
-      }),
+      new AppUpstream(app.host, app.port, app.protocol, this.deadlines, CLIENT_H2, (drained) => this.retiring.delete(drained)),
     );
   }
 
@@ -254,8 +268,8 @@ export class Proxy {
     if (app === undefined) return;
     this.apps.delete(name);
     this.retiring.add(app);
-    if (workload !== '' && app.active > 0) this.options.onInFlight(workload, app.port, app.active);
     app.drain();
+    if (workload !== '') this.drains.watch(workload, app.port, () => app.active);
   }
 
   private reconcileHealthChecks(next: Snapshot): void {
@@ -309,6 +323,7 @@ export class Proxy {
 
   /** Closes every socket at once. */
   destroy(): void {
+    this.drains.close();
     for (const checker of this.checkers.values()) checker.close();
     for (const listener of this.listeners.values()) listener.destroy();
     for (const cluster of this.routing.clusters.values()) cluster.close();

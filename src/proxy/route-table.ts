@@ -107,10 +107,13 @@ function buildHostIndex(routes: readonly CompiledRoute[]): HostIndex {
   let order = 0;
   for (const route of routes) {
     // A host named twice would only put an entry behind itself.
-    const hosts = new Set(route.spec.hosts.map((host) => hostKey(host)));
+    const hosts = route.spec.hosts.length === 0 ? null : new Set(route.spec.hosts.map(hostKey));
     for (let matchIndex = 0; matchIndex < route.spec.matches.length; matchIndex++) {
       const entry = entryOf(route, matchIndex, order++);
-      if (hosts.size === 0) all.push(entry);
+      if (hosts === null) {
+        all.push(entry);
+        continue;
+      }
       for (const host of hosts) {
         if (host === '*') all.push(entry);
         else if (host.startsWith('*.')) append(suffixes, host.slice(1), entry);

@@ -3,6 +3,7 @@ import { SocketConnection } from './connection.ts';
 import type { Connector } from './connector.ts';
 import { type Deadlines, disarm, type Expiring } from './deadlines.ts';
 import type { Exchange, UpstreamConnection } from './exchange.ts';
+import { framingForRequest } from './http1/framing.ts';
 import type { Http1ParseError } from './http1/parse-error.ts';
 import { type Http1ResponseHead, Http1ResponseParser } from './http1/response-parser.ts';
 import { CONTINUE, STOP } from './http1/signals.ts';
@@ -142,9 +143,17 @@ class Http1Upstream extends SocketConnection implements UpstreamConnection, Expi
     this.gotBytes = false;
     this.requestDone = last;
     this.responseDone = false;
-    this.chunked = !last && request.contentLength < 0 && request.protocol === null && request.method !== 'CONNECT';
-    this.parser.expect(request.method);
-    writeRequestHead(this.out, request, this.chunked);
+    const framing = framingForRequest(request.method, request.protocol, last ? 0 : request.contentLength);
+    this.chunked = framing === 'chunked';
+    // An extended CONNECT becomes a GET with Upgrade here.
+    this.parser.expect(request.protocol === null ? request.method : 'GET');
+    if (!writeRequestHead(this.out, request, request.headers, framing)) {
+      this.x = null;
+      this.requestDone = this.responseDone = true;
+      this.settle();
+      x.onUpstreamReset('protocol-error', 'the request has a field that HTTP/1.1 cannot carry');
+      return;
+    }
     x.onUpstreamOpen(this);
   }
 

@@ -107,12 +107,30 @@ describe('query', () => {
   });
 
   it('reads what URLSearchParams reads', () => {
-    const piece = fc.constantFrom('a', 'b', '%61', '%', '%zz', '%C3%A9', '%ff', '+', '=', '&', 'é', '%2B', '?', '#', '%e2%82');
+    const piece = fc.constantFrom(
+      'a',
+      'b',
+      '%61',
+      '%',
+      '%zz',
+      '%C3%A9',
+      '%ff',
+      '+',
+      '=',
+      '&',
+      'é',
+      '%2B',
+      '?',
+      '#',
+      '%e2%82',
+    );
     fc.assert(
       fc.property(fc.array(piece, { maxLength: 12 }), fc.constantFrom('a', 'b', 'ab', '', 'é', ' '), (pieces, name) => {
         const query = pieces.join('');
+        // As a URL parser would hand it over: Node's URLSearchParams alone mixes up raw text and broken escapes.
+        const escaped = query.replaceAll('é', '%C3%A9');
         const wire = Buffer.from(query, 'utf8').toString('latin1');
-        expect(queryValue(`/p?${wire}`, name)).toBe(new URLSearchParams(`&${query}`).get(name) ?? undefined);
+        expect(queryValue(`/p?${wire}`, name)).toBe(new URLSearchParams(`&${escaped}`).get(name) ?? undefined);
       }),
       { numRuns: 1000 },
     );

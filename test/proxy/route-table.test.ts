@@ -60,7 +60,11 @@ describe('look-up by path', () => {
   });
 
   it('goes by order, not by kind of match', () => {
-    const ordered = table(route('any', [{ methods: ['GET'] }]), route('exact', [exact('/a')]), route('prefix', [prefix('/a/b')]));
+    const ordered = table(
+      route('any', [{ methods: ['GET'] }]),
+      route('exact', [exact('/a')]),
+      route('prefix', [prefix('/a/b')]),
+    );
     expect(ordered.match(request('/a'))?.route.name).toBe('any');
     expect(ordered.match(request('/a/b'))?.route.name).toBe('any');
     expect(ordered.match(request('/a', { method: 'PUT' }))?.route.name).toBe('exact');
@@ -162,7 +166,8 @@ function scan(routes: ResolvedRoute[], r: RequestHead): string | null {
   const host = r.authority.split(':')[0];
   const specificity = (pattern: string): number => {
     if (pattern === '*') return 0;
-    if (pattern.startsWith('*.')) return host.length > pattern.length - 1 && host.endsWith(pattern.slice(1)) ? pattern.length : -1;
+    if (pattern.startsWith('*.'))
+      return host.length > pattern.length - 1 && host.endsWith(pattern.slice(1)) ? pattern.length : -1;
     return pattern === host ? 1000 : -1;
   };
   const levels = [...new Set(routes.flatMap((x) => (x.hosts.length === 0 ? ['*'] : x.hosts)).map(specificity))];
@@ -206,13 +211,17 @@ function agrees(m: Match, r: RequestHead): boolean {
 describe('the index', () => {
   it('finds what going through all routes in order finds', () => {
     fc.assert(
-      fc.property(fc.array(routeSpec, { maxLength: 40 }).map(numbered), fc.array(someRequest, { minLength: 1, maxLength: 20 }), (routes, requests) => {
-        const indexed = compileRouteTable({ service: 'gateway', routes });
-        for (const r of requests) {
-          const found = indexed.match(r);
-          expect(found === null ? null : `${found.route.name}/${found.matchIndex}`).toBe(scan(routes, r));
-        }
-      }),
+      fc.property(
+        fc.array(routeSpec, { maxLength: 40 }).map(numbered),
+        fc.array(someRequest, { minLength: 1, maxLength: 20 }),
+        (routes, requests) => {
+          const indexed = compileRouteTable({ service: 'gateway', routes });
+          for (const r of requests) {
+            const found = indexed.match(r);
+            expect(found === null ? null : `${found.route.name}/${found.matchIndex}`).toBe(scan(routes, r));
+          }
+        },
+      ),
       { numRuns: 300 },
     );
   });
@@ -237,8 +246,14 @@ describe('the index', () => {
   it('does not look at the other routes of a large table', () => {
     // Counted, not timed: a header list that records each read shows how many conditions were tested.
     const many = table(
-      ...Array.from({ length: 5_000 }, (_, i) => route(`t${i}`, [{ headers: [{ name: 'x-tenant', match: { kind: 'exact', value: `${i}` } }] }])),
-      ...Array.from({ length: 5_000 }, (_, i) => route(`p${i}`, [{ ...prefix(`/p/${i}`), headers: [{ name: 'x-tenant', match: { kind: 'present', value: true } }] }])),
+      ...Array.from({ length: 5_000 }, (_, i) =>
+        route(`t${i}`, [{ headers: [{ name: 'x-tenant', match: { kind: 'exact', value: `${i}` } }] }]),
+      ),
+      ...Array.from({ length: 5_000 }, (_, i) =>
+        route(`p${i}`, [
+          { ...prefix(`/p/${i}`), headers: [{ name: 'x-tenant', match: { kind: 'present', value: true } }] },
+        ]),
+      ),
     );
     let reads = 0;
     const headers = new Proxy(['x-tenant', '4321'], {

@@ -20,7 +20,9 @@ describe('weightedBackends', () => {
 
   it('has an answer at both ends', () => {
     for (const n of [1, 2, 8, 9, 30]) {
-      const { pick } = weightedBackends(Array.from({ length: n }, (_, i) => ({ service: String(i), subset: null, weight: 1 })));
+      const { pick } = weightedBackends(
+        Array.from({ length: n }, (_, i) => ({ service: String(i), subset: null, weight: 1 })),
+      );
       expect(pick(0)!.service).toBe('0');
       expect(pick(1 - Number.EPSILON / 2)!.service).toBe(String(n - 1));
     }

@@ -72,13 +72,8 @@ export class Cluster {
   /** An endpoint for a request, or null when none is ready. Those in `x.tried` are avoided while there are others. */
   pick(subset: string | null, key: BalancerKey, tried: readonly string[] | null): EndpointState | null {
     const choice = this.choice(subset ?? '');
-    let eligible = choice.eligible;
-    if (tried !== null && eligible.length > 1) {
-      const others = eligible.filter((endpoint) => !tried.includes(endpoint.spec.id));
-      if (others.length > 0) eligible = others;
-    }
-    const index = choice.balancer.pick(eligible, key);
-    return index === null ? null : eligible[index];
+    const index = choice.balancer.pick(choice.eligible, key, tried);
+    return index === null ? null : choice.eligible[index];
   }
 
   pool(endpoint: EndpointState, identity: string): UpstreamPool {
@@ -92,6 +87,8 @@ export class Cluster {
 
   /** Whether an instance of the subset is on its way, so that waiting makes sense. */
   expects(subset: string | null): boolean {
+    // None at all: it waits for what it depends on.
+    if (this.endpoints.size === 0) return this.spec.spiffeId !== null;
     for (const endpoint of this.endpoints.values()) {
       if (endpoint.spec.state === 'starting' && (subset === null || endpoint.spec.subset === subset)) return true;
     }
@@ -119,7 +116,7 @@ export class Cluster {
       const state = endpoint.spec.state === 'ready' && !endpoint.healthy ? 'failing its health check' : endpoint.spec.state;
       counts.set(state, (counts.get(state) ?? 0) + 1);
     }
-    if (total === 0) return 'it has no instances';
+    if (total === 0) return 'not started yet';
     return [...counts].map(([state, n]) => `${n} of ${total} ${state}`).join(', ');
   }
 
@@ -167,7 +164,11 @@ export class Cluster {
   }
 
   private refresh(): void {
-    for (const [subset, choice] of this.choices) choice.eligible = this.eligible(subset);
+    for (const [subset, choice] of this.choices) {
+      const eligible = this.eligible(subset);
+      // Balancers know a change by the array: the same members in a new one would rebuild rings for nothing.
+      if (!sameMembers(choice.eligible, eligible)) choice.eligible = eligible;
+    }
     this.releaseParked();
   }
 
@@ -184,3 +185,7 @@ export class Cluster {
   }
 }
 
+
+function sameMembers(a: readonly EndpointState[], b: readonly EndpointState[]): boolean {
+  return a.length === b.length && a.every((endpoint, i) => endpoint === b[i]);
+}

@@ -1,4 +1,5 @@
 import { TOKEN_LOWER } from './characters.ts';
+import { forgetLines, type LineMemo } from './line-memo.ts';
 import * as kinds from './scratch.ts';
 import { scratch, scratchView } from './scratch.ts';
 
@@ -16,6 +17,13 @@ export interface FieldName {
   words: number;
   likelyNext: FieldName | null;
   otherNext: FieldName | null;
+  /** The last two lines of this name. */
+  likelyLine: LineMemo | null;
+  otherLine: LineMemo | null;
+  /** Its values must not outlive their connection in a memo. */
+  readonly secret: boolean;
+  /** Lines that were neither, modulo what `rememberLine` counts. */
+  misses: number;
 }
 
 /** Longer names are legal but not remembered. */
@@ -56,6 +64,8 @@ const COMMON_NAMES: readonly string[] = (
   'x-forwarded-proto x-frame-options x-powered-by x-real-ip x-request-id x-requested-with x-xss-protection'
 ).split(' ');
 
+const SECRETS: ReadonlySet<string> = new Set(['authorization', 'proxy-authorization', 'cookie', 'set-cookie']);
+
 /** Slots for names learnt at run time, one per hash: a new name displaces the one it collides with. */
 const LEARNT_SLOTS = 256;
 const KNOWN_COUNT = SPECIAL_NAMES.length + COMMON_NAMES.length;
@@ -90,8 +100,23 @@ function setPattern(name: FieldName, text: string): void {
   }
 }
 
-function newFieldName(slot: number, text: string, kind: number): FieldName {
-  const name: FieldName = { text, kind, pattern: slot * PATTERN_INTS, words: 0, likelyNext: null, otherNext: null };
+function fieldName(text: string, kind: number, pattern: number): FieldName {
+  return {
+    text,
+    kind,
+    pattern,
+    words: 0,
+    likelyNext: null,
+    otherNext: null,
+    likelyLine: null,
+    otherLine: null,
+    secret: SECRETS.has(text),
+    misses: 0,
+  };
+}
+
+function tabledName(slot: number, text: string, kind: number): FieldName {
+  const name = fieldName(text, kind, slot * PATTERN_INTS);
   setPattern(name, text);
   return name;
 }
@@ -101,7 +126,7 @@ function addKnown(slot: number, text: string, kind: number): void {
   for (let i = 0; i < text.length; i++) hash = hashStep(hash, text.charCodeAt(i));
   let at = spread(hash) & (KNOWN_SLOTS - 1);
   while (known[at] !== null) at = (at + 1) & (KNOWN_SLOTS - 1);
-  known[at] = newFieldName(slot, text, kind);
+  known[at] = tabledName(slot, text, kind);
 }
 
 for (let i = 0; i < SPECIAL_NAMES.length; i++) addKnown(i, SPECIAL_NAMES[i][0], SPECIAL_NAMES[i][1]);
@@ -109,7 +134,7 @@ for (let i = 0; i < COMMON_NAMES.length; i++) addKnown(SPECIAL_NAMES.length + i,
 
 /** What stands before the first field line: one for each kind of section, so that each learns its own order. */
 export function sectionStart(): FieldName {
-  return { text: '', kind: kinds.ORDINARY, pattern: 0, words: 0, likelyNext: null, otherNext: null };
+  return fieldName('', kinds.ORDINARY, 0);
 }
 
 /** Whether `scratch` holds this name and a colon at `at`. The sentinel behind the last byte ends a short read. */
@@ -141,16 +166,19 @@ export function lookUpName(start: number, end: number): FieldName {
   const slot = first & (LEARNT_SLOTS - 1);
   const name = learnt[slot];
   if (name === null) {
-    return (learnt[slot] = newFieldName(KNOWN_COUNT + slot, lowercase(start, end), kinds.ORDINARY));
+    return (learnt[slot] = tabledName(KNOWN_COUNT + slot, lowercase(start, end), kinds.ORDINARY));
   }
   // Predecessors may still point to a displaced entry, so it is changed in place: text and pattern stay one.
-  if (!matchesName(name, start)) setPattern(name, lowercase(start, end));
+  if (!matchesName(name, start)) {
+    setPattern(name, lowercase(start, end));
+    forgetLines(name);
+  }
   return name;
 }
 
 /** A name too long for the table: it has no words to compare, and the scanner links it to no other. */
 function unremembered(start: number, end: number): FieldName {
-  return { text: lowercase(start, end), kind: kinds.ORDINARY, pattern: 0, words: 0, likelyNext: null, otherNext: null };
+  return fieldName(lowercase(start, end), kinds.ORDINARY, 0);
 }
 
 function lowercase(start: number, end: number): string {

@@ -1,8 +1,10 @@
 import { FIELD_VALUE } from './characters.ts';
 import { type FieldName, lookUpName, matchesName, tokenEnd } from './field-names.ts';
+import { matchesLine, rememberLine } from './line-memo.ts';
 import {
   fieldKinds,
   fieldNames,
+  fieldValues,
   lineFailed,
   lines,
   SCAN_DONE,
@@ -32,9 +34,21 @@ export function scanFieldLines(p: number, end: number, start: FieldName, room: n
   let count = 0;
   let previous = start;
   for (;;) {
+    const guess = previous.likelyNext;
+    if (guess !== null && count < room) {
+      const memo = guess.likelyLine;
+      if (memo !== null && matchesLine(memo, p)) {
+        fieldNames[count] = guess.text;
+        fieldKinds[count] = guess.kind;
+        fieldValues[count] = memo.value;
+        count++;
+        previous = guess;
+        p += memo.bytes;
+        continue;
+      }
+    }
     const lineStart = p;
     let name: FieldName;
-    const guess = previous.likelyNext;
     if (guess !== null && matchesName(guess, p)) {
       name = guess;
       p += name.text.length + 1;
@@ -42,56 +56,45 @@ export function scanFieldLines(p: number, end: number, start: FieldName, room: n
       const other = previous.otherNext;
       if (other !== null && matchesName(other, p)) {
         name = other;
-        previous.otherNext = guess;
-        previous.likelyNext = other;
         p += name.text.length + 1;
       } else {
-        const c = scratch[p];
-        if (c === CR) {
-          if (scratch[p + 1] === LF && p + 1 < end) {
-            lines.result = SCAN_DONE;
-            lines.count = count;
-            return p + 2;
-          }
-          lines.count = count;
-          lineFailed('BARE_CR', p + 1, end);
-          return lineStart;
-        }
         const nameEnd = tokenEnd(p);
         if (scratch[nameEnd] !== COLON || nameEnd === p) {
           lines.count = count;
-          nameFailed(p, nameEnd, end);
-          return lineStart;
+          return endOrFailure(p, nameEnd, end);
         }
         name = lookUpName(p, nameEnd);
-        if (name.words !== 0) {
-          previous.otherNext = guess;
-          previous.likelyNext = name;
-        }
         p = nameEnd + 1;
       }
-    }
-    let c = scratch[p];
-    while (c === SP || c === HTAB) c = scratch[++p];
-    const valueStart = p;
-    // Four bytes a step while none of them is a control (below 0x20, or 0x7f); HTAB is one, so it takes the slow steps.
-    for (;;) {
-      const word = scratchView.getInt32(p, true);
-      const del = word ^ 0x7f7f7f7f;
-      if (((((word - 0x20202020) & ~word) | ((del - 0x01010101) & ~del)) & 0x80808080) === 0) {
-        p += 4;
-        continue;
+      if (name.words !== 0) {
+        previous.otherNext = guess;
+        previous.likelyNext = name;
       }
-      if (FIELD_VALUE[scratch[p]] === 0) break;
-      if (FIELD_VALUE[scratch[++p]] === 0) break;
-      if (FIELD_VALUE[scratch[++p]] === 0) break;
-      if (FIELD_VALUE[scratch[++p]] === 0) break;
-      p++;
     }
-    if (scratch[p] !== CR || scratch[p + 1] !== LF || p + 1 >= end) {
-      lines.count = count;
-      valueFailed(p, end);
-      return lineStart;
+    if (name.words !== 0) previous = name;
+    let value: string | null = null;
+    const line = name.otherLine;
+    if (line !== null && matchesLine(line, lineStart)) {
+      name.otherLine = name.likelyLine;
+      name.likelyLine = line;
+      value = line.value;
+      p = lineStart + line.bytes;
+    } else {
+      let c = scratch[p];
+      while (c === SP || c === HTAB) c = scratch[++p];
+      const valueStart = p;
+      p = valueStop(p);
+      if (scratch[p] !== CR || scratch[p + 1] !== LF || p + 1 >= end) {
+        lines.count = count;
+        valueFailed(p, end);
+        return lineStart;
+      }
+      let valueEnd = p;
+      while (valueEnd > valueStart && ((c = scratch[valueEnd - 1]) === SP || c === HTAB)) valueEnd--;
+      p += 2;
+      if (name.words !== 0) rememberLine(name, lineStart, p, valueStart, valueEnd);
+      valueStarts[count] = valueStart;
+      valueEnds[count] = valueEnd;
     }
     if (count === room) {
       lines.count = count;
@@ -99,29 +102,54 @@ export function scanFieldLines(p: number, end: number, start: FieldName, room: n
       lines.error = 'TOO_MANY_HEADERS';
       return lineStart;
     }
-    let valueEnd = p;
-    while (valueEnd > valueStart && ((c = scratch[valueEnd - 1]) === SP || c === HTAB)) valueEnd--;
+    if (value === null) lines.textEnd = valueEnds[count];
     fieldNames[count] = name.text;
     fieldKinds[count] = name.kind;
-    valueStarts[count] = valueStart;
-    valueEnds[count] = valueEnd;
-    lines.textEnd = valueEnd;
+    fieldValues[count] = value;
     count++;
-    if (name.words !== 0) previous = name;
-    p += 2;
   }
 }
 
-function nameFailed(start: number, nameEnd: number, end: number): void {
+/**
+ * First byte from `p` on that may not stand in a value. Four bytes a step while none of them is a control (below 0x20,
+ * or 0x7f); HTAB is one, so it takes the slow steps.
+ */
+function valueStop(p: number): number {
+  for (;;) {
+    const word = scratchView.getInt32(p, true);
+    const del = word ^ 0x7f7f7f7f;
+    if (((((word - 0x20202020) & ~word) | ((del - 0x01010101) & ~del)) & 0x80808080) === 0) {
+      p += 4;
+      continue;
+    }
+    if (FIELD_VALUE[scratch[p]] === 0) return p;
+    if (FIELD_VALUE[scratch[++p]] === 0) return p;
+    if (FIELD_VALUE[scratch[++p]] === 0) return p;
+    if (FIELD_VALUE[scratch[++p]] === 0) return p;
+    p++;
+  }
+}
+
+/** A line that is no field line: the empty one that ends the section, or a mistake. `start` is its first byte. */
+function endOrFailure(start: number, nameEnd: number, end: number): number {
+  const c = scratch[nameEnd];
   if (nameEnd >= end) {
     lines.result = SCAN_MORE;
-    return;
+  } else if (nameEnd > start) {
+    if (c === SP || c === HTAB) lineFailed('SPACE_BEFORE_COLON', nameEnd, end);
+    else lineFailed(c === CR || c === LF ? 'MISSING_COLON' : 'BAD_FIELD_NAME', nameEnd, end);
+  } else if (c === CR) {
+    if (scratch[start + 1] === LF && start + 1 < end) {
+      lines.result = SCAN_DONE;
+      return start + 2;
+    }
+    lineFailed('BARE_CR', start + 1, end);
+  } else if (c === SP || c === HTAB) {
+    lineFailed('OBS_FOLD', start, end);
+  } else {
+    lineFailed(c === LF ? 'BARE_LF' : 'BAD_FIELD_NAME', start, end);
   }
-  const c = scratch[nameEnd];
-  if (c === SP || c === HTAB) lineFailed(nameEnd === start ? 'OBS_FOLD' : 'SPACE_BEFORE_COLON', nameEnd, end);
-  else if (c === LF) lineFailed(nameEnd === start ? 'BARE_LF' : 'MISSING_COLON', nameEnd, end);
-  else if (c === CR) lineFailed('MISSING_COLON', nameEnd, end);
-  else lineFailed('BAD_FIELD_NAME', nameEnd, end);
+  return start;
 }
 
 function valueFailed(at: number, end: number): void {

@@ -2,7 +2,7 @@ import { deleteHeader, type Headers } from '../message.ts';
 import { isToken, isValidAuthority } from './characters.ts';
 import type { Http1ErrorCode } from './parse-error.ts';
 import * as kinds from './scratch.ts';
-import { fieldKinds, fieldNames, lines, valueEnds, valueStarts } from './scratch.ts';
+import { fieldKinds, fieldNames, fieldValues, lines, valueEnds, valueStarts } from './scratch.ts';
 
 /** Options of the Connection field that have a meaning here. */
 const CLOSE = 1;
@@ -71,7 +71,7 @@ export class HeadFields {
   take(text: string): Http1ErrorCode | null {
     const headers = this.headers;
     for (let i = 0; i < lines.count; i++) {
-      const value = text.substring(valueStarts[i], valueEnds[i]);
+      const value = fieldValues[i] ?? text.substring(valueStarts[i], valueEnds[i]);
       const kind = fieldKinds[i];
       if (kind === kinds.ORDINARY) {
         headers.push(fieldNames[i], value);
@@ -196,7 +196,7 @@ export class HeadFields {
 export function takeTrailers(text: string, into: Headers): void {
   for (let i = 0; i < lines.count; i++) {
     if (fieldKinds[i] === kinds.ORDINARY) {
-      into.push(fieldNames[i], text.substring(valueStarts[i], valueEnds[i]));
+      into.push(fieldNames[i], fieldValues[i] ?? text.substring(valueStarts[i], valueEnds[i]));
     }
   }
 }

@@ -43,7 +43,7 @@ export const lines = {
   error: 'BAD_REQUEST_LINE' as Http1ErrorCode,
   /** Field lines found. */
   count: 0,
-  /** End of the last value found: all that strings are cut from lies before it. */
+  /** End of the last value that has no string yet: all that strings are cut from lies before it. */
   textEnd: 0,
   /** Whether the start line is among the lines found. */
   started: false,
@@ -57,7 +57,8 @@ export const lines = {
   status: 0,
 };
 
-/** Lowercase name, kind, and start and end of the value of each field line found. */
+/** Lowercase name and kind of each field line found, and its value: a string if known, else where it stands. */
+export const fieldValues: (string | null)[] = new Array<string | null>(MAX_FIELDS).fill(null);
 export const fieldNames: string[] = new Array<string>(MAX_FIELDS).fill('');
 export const fieldKinds = new Uint8Array(MAX_FIELDS);
 export const valueStarts = new Int32Array(MAX_FIELDS);

@@ -85,7 +85,9 @@ export class SectionReader {
     let p: number;
     for (;;) {
       if (n > total) n = total;
-      buf.copy(scratch, loaded, start + loaded - had, start + n - had);
+      // Copying a part makes a view of it first, which takes longer than the copy.
+      if (loaded === 0 && start === 0 && n === buf.length) scratch.set(buf, 0);
+      else buf.copy(scratch, loaded, start + loaded - had, start + n - had);
       loaded = n;
       scratch[n] = 0;
       p = this.scan(n);

@@ -1,7 +1,7 @@
 import type { Headers, RequestHead } from '../message.ts';
 import type { OutBuffer } from '../out-buffer.ts';
 import { DEFAULT_FRAME_BYTES, Flag, FRAME_HEADER_BYTES, FrameType, putFrameHeader } from './frames.ts';
-import { BLOCK_WIRE_OVERHEAD_BYTES, FIELD_WIRE_OVERHEAD_BYTES, HpackEncoder } from './hpack/encoder.ts';
+import { BLOCK_WIRE_OVERHEAD_BYTES, FIELD_WIRE_OVERHEAD_BYTES, HeadShape, HpackEncoder } from './hpack/encoder.ts';
 
 /** Indexes of the static table (RFC 7541 appendix A). */
 const METHOD_GET = 2;
@@ -34,7 +34,7 @@ export class HeadWriter {
     const { method, scheme, authority, path, protocol, headers } = head;
     const pseudoChars =
       method.length + scheme.length + authority.length + path.length + (protocol === null ? 0 : protocol.length);
-    this.begin(headers, pseudoChars + (PSEUDO_FIELDS + 1) * (FIELD_WIRE_OVERHEAD_BYTES + 12));
+    this.begin(HeadShape.Request, headers, pseudoChars + (PSEUDO_FIELDS + 1) * (FIELD_WIRE_OVERHEAD_BYTES + 12));
     const encoder = this.encoder;
     if (method === 'GET') encoder.staticField(METHOD_GET);
     else if (method === 'POST') encoder.staticField(METHOD_POST);
@@ -60,7 +60,7 @@ export class HeadWriter {
     endStream: boolean,
     neverIndexed: string[] | null,
   ): number {
-    this.begin(headers, FIELD_WIRE_OVERHEAD_BYTES + 12);
+    this.begin(HeadShape.Response, headers, FIELD_WIRE_OVERHEAD_BYTES + 12);
     if (status === 200) this.encoder.staticField(STATUS_200);
     else this.encoder.field(':status', String(status));
     this.fields(headers, neverIndexed);
@@ -68,7 +68,7 @@ export class HeadWriter {
   }
 
   trailers(streamId: number, trailers: Headers): number {
-    this.begin(trailers, 0);
+    this.begin(HeadShape.Trailers, trailers, 0);
     this.fields(trailers, null);
     return this.end(streamId, true);
   }
@@ -84,13 +84,13 @@ export class HeadWriter {
     }
   }
 
-  private begin(headers: Headers, extraBytes: number): void {
+  private begin(shape: HeadShape, headers: Headers, extraBytes: number): void {
     let bytes = FRAME_HEADER_BYTES + BLOCK_WIRE_OVERHEAD_BYTES + extraBytes;
     for (let i = 0; i < headers.length; i += 2) {
       bytes += headers[i].length + headers[i + 1].length + FIELD_WIRE_OVERHEAD_BYTES;
     }
     this.at = this.out.reserve(bytes);
-    this.encoder.begin(this.out.buf, this.at + FRAME_HEADER_BYTES);
+    this.encoder.begin(this.out.buf, this.at + FRAME_HEADER_BYTES, shape);
   }
 
   private end(streamId: number, endStream: boolean): number {

@@ -5,6 +5,8 @@ import { murmur3 } from './murmur3.ts';
 /** Points on the ring for one unit of weight: shares are then within a few per cent of even (1 / sqrt of it). */
 const POINTS = 512;
 const MOST_POINTS = 16 * POINTS;
+/** Room for so many endpoints beside a 32-bit hash in the 53 bits of a number. */
+const OWNERS = 2 ** 20;
 
 /**
  * Consistent hashing on a ring (ketama). An endpoint's points depend on its own name and weight alone, so one that
@@ -19,16 +21,23 @@ export function ringHashBalancer(random: () => number): LoadBalancer {
   let owners = new Uint32Array(0);
 
   const adopt = (endpoints: readonly EndpointState[]) => {
-    const ring: Point[] = [];
-    for (let owner = 0; owner < endpoints.length; owner++) {
-      const { id, weight } = endpoints[owner].spec;
-      const count = weight <= 0 ? 0 : Math.min(MOST_POINTS, Math.max(1, Math.round(weight * POINTS)));
-      for (let i = 0; i < count; i++) ring.push({ hash: murmur3(`${id}#${i}`), id, owner });
+    // By name, so that every proxy gives a point that two endpoints share to the same one.
+    const byName = endpoints.map((_, i) => i).sort((a, b) => (endpoints[a].spec.id < endpoints[b].spec.id ? -1 : 1));
+    const counts = byName.map((i) => pointsOf(endpoints[i].spec.weight));
+    // Hash and owner in one number, so that it sorts without a comparator: requests wait while the ring is built.
+    const packed = new Float64Array(counts.reduce((sum, count) => sum + count, 0));
+    let n = 0;
+    for (let rank = 0; rank < byName.length; rank++) {
+      const { id } = endpoints[byName[rank]].spec;
+      for (let i = 0; i < counts[rank]; i++) packed[n++] = murmur3(`${id}#${i}`) * OWNERS + rank;
     }
-    // Two endpoints may share a point: by name, so that every proxy gives it to the same one.
-    ring.sort((a, b) => a.hash - b.hash || (a.id < b.id ? -1 : 1));
-    points = Uint32Array.from(ring, (point) => point.hash);
-    owners = Uint32Array.from(ring, (point) => point.owner);
+    packed.sort();
+    points = new Uint32Array(n);
+    owners = new Uint32Array(n);
+    for (let i = 0; i < n; i++) {
+      points[i] = Math.floor(packed[i] / OWNERS);
+      owners[i] = byName[packed[i] - points[i] * OWNERS];
+    }
     seen = endpoints;
   };
 
@@ -49,10 +58,8 @@ export function ringHashBalancer(random: () => number): LoadBalancer {
   };
 }
 
-interface Point {
-  readonly hash: number;
-  readonly id: string;
-  readonly owner: number;
+function pointsOf(weight: number): number {
+  return weight <= 0 ? 0 : Math.min(MOST_POINTS, Math.max(1, Math.round(weight * POINTS)));
 }
 
 /** Position of the first point not before `key`; past the last one the ring begins anew. */

@@ -1,10 +1,11 @@
 /** What the command line says, parsed once: durations to milliseconds, names checked against what there is. */
+import { suggest } from '../../model/nearest.ts';
 import { fail, ok, type Problem, type Result } from '../../model/result.ts';
 import type { MeshStatus } from '../../model/status.ts';
 import type { LogQuery } from '../control/mesh-control.ts';
-import { closest, parseDuration } from './text.ts';
+import { parseDuration } from './text.ts';
 
-const usage = (message: string, hint: string): Problem => ({ code: 'MESH-U101', message, hint });
+const usage = (message: string, hint: string): Problem => ({ code: 'MESH-U102', message, hint });
 
 /** Milliseconds of a duration flag. */
 export function parseLimit(flag: string, text: string): Result<number> {
@@ -35,7 +36,7 @@ export function parseLogQuery(given: {
   return ok({ services: given.services, tail: given.lines ?? null, sinceMs, follow: given.follow });
 }
 
-/** @returns MESH-U101 for the first name that is no service of this mesh. */
+/** @returns MESH-U103 for the first name that is no service of this mesh. */
 export function knownServices(status: MeshStatus, names: readonly string[]): Result<void> {
   const known = status.services.map(({ name }) => name);
   const unknown = names.find((name) => !known.includes(name));
@@ -50,10 +51,10 @@ export function onlyOf<Row>(rows: readonly Row[], ownerOf: (row: Row) => string,
 }
 
 function unknownName(what: 'service' | 'entry', name: string, known: readonly string[]): Problem {
-  const guess = closest(name, known);
-  const message = what === 'service' ? `there is no service \`${name}\`` : `there is nothing of \`${name}\``;
-  if (guess !== null) return usage(message, `did you mean \`${guess}\`?`);
-  return usage(message, known.length === 0 ? 'there is none at all' : `there are: ${known.join(', ')}`);
+  const hint = suggest(name, known, 'there is none at all');
+  return what === 'service'
+    ? { code: 'MESH-U103', message: `there is no service \`${name}\``, hint }
+    : { code: 'MESH-U102', message: `there is nothing of \`${name}\``, hint };
 }
 
 export interface ScaleTarget {

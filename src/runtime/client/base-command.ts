@@ -92,14 +92,14 @@ function classify(error: Error): { problems: readonly Problem[]; exitCode: ExitC
     // oclif appends the place of the help to the first line.
     const message = error.message.replace(/\nSee more help with --help$/, '').trim();
     return {
-      problems: [{ code: 'MESH-U101', message, hint: 'see `--help` of the command' }],
+      problems: [{ code: 'MESH-U102', message, hint: 'see `--help` of the command' }],
       exitCode: exitCodes.usage,
     };
   }
   return {
     problems: [
       {
-        code: 'MESH-U199',
+        code: 'MESH-R107',
         message: error.message,
         hint: `this is a defect of mesh; please report it with:\n${error.stack ?? ''}`,
       },

@@ -47,7 +47,7 @@ export function completionScript(shell: Shell, commands: readonly CommandWords[]
 }
 
 /** Prints the names of the services, without anything to install beside mesh itself. */
-const SERVICES = "mesh ps --json 2>/dev/null | sed -n 's/^      \"name\": \"\\(.*\\)\",$/\\1/p'";
+const SERVICES = 'mesh ps --json 2>/dev/null | sed -n \'s/^      "name": "\\(.*\\)",$/\\1/p\'';
 
 const flagWords = (command: CommandWords): string[] =>
   command.flags.flatMap(({ name, char }) => (char === null ? [`--${name}`] : [`--${name}`, `-${char}`]));
@@ -110,7 +110,8 @@ complete -F _mesh mesh
 /** In single quotes, for zsh and fish alike. */
 const quoted = (text: string): string => `'${text.replaceAll("'", "'\\''")}'`;
 /** Also safe inside a zsh _arguments or _describe spec. */
-const zshText = (text: string): string => text.replaceAll(/[[\]:\\]/g, (character) => `\\${character}`).replaceAll("'", '');
+const zshText = (text: string): string =>
+  text.replaceAll(/[[\]:\\]/g, (character) => `\\${character}`).replaceAll("'", '');
 
 function zsh(commands: readonly CommandWords[]): string {
   const top = commands.filter(({ name }) => !name.includes(' '));
@@ -174,7 +175,9 @@ function fish(commands: readonly CommandWords[]): string {
         : `__fish_seen_subcommand_from ${first}; and __fish_seen_subcommand_from ${second}`;
     const when = `complete -c mesh -n ${quoted(seen)}`;
     if (second !== undefined) {
-      lines.push(`complete -c mesh -n ${quoted(`__fish_seen_subcommand_from ${first}`)} -a ${second} -d ${quoted(command.summary)}`);
+      lines.push(
+        `complete -c mesh -n ${quoted(`__fish_seen_subcommand_from ${first}`)} -a ${second} -d ${quoted(command.summary)}`,
+      );
     }
     for (const { name, char, summary, takesValue, options } of command.flags) {
       const short = char === null ? '' : ` -s ${char}`;

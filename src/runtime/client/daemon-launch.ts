@@ -28,7 +28,7 @@ const LAST_LINES = 15;
 
 /**
  * Starts the daemon in a session of its own, so that Ctrl-C reaches only the client, and waits until it answers.
- * @returns what the daemon reported, or MESH-R110 if it died without a word, MESH-R111 if it does not get ready.
+ * @returns what the daemon reported, or MESH-R109 if it died without a word, MESH-R104 if it does not get ready.
  */
 export async function launchDaemon(location: MeshLocation, options: LaunchOptions): Promise<Result<ControlClient>> {
   const directory = openMeshDirectory(location.baseDir);
@@ -86,7 +86,7 @@ async function startupProblems(
     if (report === 'late') {
       return [
         {
-          code: 'MESH-R111',
+          code: 'MESH-R104',
           message: `the daemon (pid ${child.pid}) did not get ready in time`,
           hint: `see .mesh/daemon.log; \`mesh down\` ends it\n${output().join('\n')}`.trimEnd(),
         },
@@ -95,7 +95,7 @@ async function startupProblems(
     if (report !== null) return report;
     return [
       {
-        code: 'MESH-R110',
+        code: 'MESH-R109',
         message: `the daemon ended at its start: ${await ended}`,
         hint: `last lines of .mesh/daemon.log:\n${output().join('\n')}`.trimEnd(),
       },

@@ -1,8 +1,8 @@
-import { Config, Interfaces, loadHelpClass } from '@oclif/core';
+import { Config, type Interfaces, loadHelpClass } from '@oclif/core';
+import { nearest } from '../../model/nearest.ts';
 import { quietWhenReaderLeaves, reportFailure } from './base-command.ts';
 import { exitCodes } from './exit-codes.ts';
 import { CommandFailure } from './failure.ts';
-import { closest } from './text.ts';
 
 /** Finds the command that the first words name and runs it, or shows help. Never throws; sets the exit code. */
 export async function dispatch(argv: string[], codeDir: string, pjson: Interfaces.PJSON): Promise<void> {
@@ -42,13 +42,13 @@ function asksForHelp(argv: readonly string[]): boolean {
 }
 
 function unknownCommand(word: string, config: Config): CommandFailure {
-  const guess = closest(word, [...new Set(config.commandIDs.map((id) => id.split(':')[0]))]);
+  const guess = nearest(word, new Set(config.commandIDs.map((id) => id.split(':')[0])));
   return new CommandFailure(
     [
       {
-        code: 'MESH-U102',
+        code: 'MESH-U101',
         message: word.startsWith('-') ? `there is no option \`${word}\` here` : `there is no command \`${word}\``,
-        hint: guess === null ? '`mesh --help` lists the commands' : `did you mean \`mesh ${guess}\`?`,
+        hint: guess === undefined ? '`mesh --help` lists the commands' : `did you mean \`mesh ${guess}\`?`,
       },
     ],
     exitCodes.usage,

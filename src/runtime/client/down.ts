@@ -82,7 +82,7 @@ async function recoverMesh(
     signalProcess(owner, 'SIGKILL');
     if (!(await gone(owner, KILL_MS))) {
       return fail({
-        code: 'MESH-R120',
+        code: 'MESH-P106',
         message: `the daemon (pid ${owner.pid}) cannot be killed`,
         hint: 'it is stuck in the kernel (a network file system?) or belongs to another user; see `ps -o state,wchan`',
       });
@@ -106,7 +106,7 @@ async function recoverMesh(
     ];
     if (report.remaining.length > 0) {
       return fail({
-        code: 'MESH-R121',
+        code: 'MESH-P106',
         message: 'not everything could be stopped',
         hint: left.join('\n'),
       });

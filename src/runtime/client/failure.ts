@@ -19,20 +19,19 @@ export class CommandFailure extends Error {
   }
 }
 
-/** Codes that mean something other than 1 to a script. Those of the configuration (`MESH-C...`) are all 2. */
-const EXIT_CODES: Readonly<Record<string, ExitCode>> = {
-  'MESH-R101': exitCodes.notRunning,
-  'MESH-R104': exitCodes.timedOut,
-  'MESH-R111': exitCodes.timedOut,
-  'MESH-R112': exitCodes.timedOut,
-  'MESH-U101': exitCodes.usage,
-  'MESH-U102': exitCodes.usage,
-  'MESH-U103': exitCodes.usage,
-};
+/** Codes that mean something other than 1 to a script, by their first letters, the first that fits. */
+const EXIT_CODES: readonly [prefix: string, exitCode: ExitCode][] = [
+  ['MESH-R101', exitCodes.notRunning],
+  ['MESH-R104', exitCodes.timedOut],
+  ['MESH-U105', exitCodes.timedOut],
+  ['MESH-U106', exitCodes.failed],
+  ['MESH-U', exitCodes.usage],
+  ['MESH-C', exitCodes.usage],
+];
 
 export function exitCodeOf(problems: readonly Problem[]): ExitCode {
   const code = problems.find(({ severity }) => severity !== 'warning')?.code ?? '';
-  return EXIT_CODES[code] ?? (code.startsWith('MESH-C') ? exitCodes.usage : exitCodes.failed);
+  return EXIT_CODES.find(([prefix]) => code.startsWith(prefix))?.[1] ?? exitCodes.failed;
 }
 
 export function unwrap<T>(result: Result<T>): T {

@@ -20,7 +20,7 @@ export interface MeshLocation {
  * The mesh a command is about: that of `--config`, or of the nearest `mesh.config.ts` from the working directory
  * upwards. A state directory without a config counts too unless `needsConfig`: a mesh whose config was deleted or
  * renamed while it runs can still be stopped.
- * @returns MESH-U103 if there is none.
+ * @returns MESH-C001 if there is none.
  */
 export function locateMesh(cwd: string, config: string | undefined, needsConfig: boolean): Result<MeshLocation> {
   if (config !== undefined) {
@@ -28,7 +28,7 @@ export function locateMesh(cwd: string, config: string | undefined, needsConfig:
     const file = statSync(named, { throwIfNoEntry: false })?.isDirectory() ? path.join(named, CONFIG_FILE) : named;
     if (needsConfig && !existsSync(file)) {
       return fail({
-        code: 'MESH-U103',
+        code: 'MESH-C001',
         message: `there is no file ${file}`,
         hint: 'give `--config` the path of a mesh.config.ts',
       });
@@ -41,7 +41,7 @@ export function locateMesh(cwd: string, config: string | undefined, needsConfig:
     if (path.dirname(directory) === directory) break;
   }
   return fail({
-    code: 'MESH-U103',
+    code: 'MESH-C001',
     message: `there is no ${CONFIG_FILE} in ${cwd} or above it`,
     hint: 'write one with `mesh init`, or name one with `--config FILE`',
   });

@@ -18,6 +18,7 @@ export function createLogFormat(style: Style, options: { times: boolean }): (lin
 }
 
 /** ESC [ ... m: colours of the service itself, which are welcome. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
 const SGR = /^\u001b\[[0-9;:]*m/;
 
 /**

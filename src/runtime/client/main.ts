@@ -10,7 +10,9 @@ export async function main(argv: string[], codeDir: string): Promise<void> {
   const pjson = JSON.parse(readFileSync(path.join(packageRoot(), 'package.json'), 'utf8'));
   if (argv[0] === '--version' || argv[0] === '-v') {
     // Asked by scripts and prompts: answered before anything else is loaded.
-    process.stdout.write(`${pjson.name}/${pjson.version} ${process.platform}-${process.arch} node-${process.version}\n`);
+    process.stdout.write(
+      `${pjson.name}/${pjson.version} ${process.platform}-${process.arch} node-${process.version}\n`,
+    );
     return;
   }
   const { dispatch } = await import('./dispatch.ts');

@@ -43,7 +43,12 @@ export function renderStatus(
       { title: 'PORT', value: ({ instance }) => number(instance?.appPort), align: 'right' },
       { title: 'RST', value: ({ instance }) => number(instance?.restarts ?? null), align: 'right' },
       { title: 'AGE', value: ({ instance }) => ageOf(instance, now), align: 'right' },
-      { title: 'IDENTITY', value: ({ instance }) => identityPath(instance), shrinkTo: 10, paint: (text) => style.dim(text) },
+      {
+        title: 'IDENTITY',
+        value: ({ instance }) => identityPath(instance),
+        shrinkTo: 10,
+        paint: (text) => style.dim(text),
+      },
     ],
     { columns, title: style.bold },
   );
@@ -93,7 +98,11 @@ export function renderRoutes(routes: readonly RouteStatus[], style: Style, colum
   return table(
     routes,
     [
-      { title: 'TABLE', value: ({ table: owner }) => owner, paint: (text, { table: owner }) => style.ofName(owner, text) },
+      {
+        title: 'TABLE',
+        value: ({ table: owner }) => owner,
+        paint: (text, { table: owner }) => style.ofName(owner, text),
+      },
       { title: 'ROUTE', value: ({ name }) => name, shrinkTo: 10 },
       { title: 'MATCHES', value: matchText, shrinkTo: 10 },
       { title: 'BACKENDS', value: backendText, shrinkTo: 10 },

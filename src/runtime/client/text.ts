@@ -21,7 +21,7 @@ const isWide = (point: number): boolean =>
   (point >= 0x1f300 && point <= 0x1faff);
 
 /** Cut to so many columns, with an ellipsis. Only for text without escape sequences. */
-export function fit(text: string, columns: number): string {
+export function truncate(text: string, columns: number): string {
   if (width(text) <= columns) return text;
   let cut = '';
   for (const character of text) {
@@ -56,7 +56,7 @@ export function table<Row>(
   const line = (values: string[], paint: (text: string, index: number) => string) =>
     values
       .map((value, index) => {
-        const text = fit(value, widths[index]);
+        const text = truncate(value, widths[index]);
         const padding = ' '.repeat(widths[index] - width(text));
         if (layout[index].align === 'right') return padding + paint(text, index);
         return paint(text, index) + (index === values.length - 1 ? '' : padding);
@@ -104,37 +104,4 @@ export function parseDuration(text: string): number | null {
   let ms = 0;
   for (const [, amount, unit] of text.matchAll(/(\d+)(ms|s|m|h|d)/g)) ms += Number(amount) * UNIT_MS[unit];
   return ms;
-}
-
-/** The candidate that is a typing error away, if there is one. */
-export function closest(word: string, candidates: readonly string[]): string | null {
-  let best: string | null = null;
-  let least = Math.max(1, Math.floor(word.length / 3)) + 1;
-  for (const candidate of candidates) {
-    const distance = editDistance(word, candidate);
-    if (distance < least) {
-      least = distance;
-      best = candidate;
-    }
-  }
-  return best;
-}
-
-/** Damerau-Levenshtein (optimal string alignment): a swap of neighbours counts as one. */
-function editDistance(a: string, b: string): number {
-  let beforePrevious: number[] = [];
-  let previous = Array.from({ length: b.length + 1 }, (_, index) => index);
-  for (let i = 1; i <= a.length; i++) {
-    const current = [i];
-    for (let j = 1; j <= b.length; j++) {
-      const cost = a[i - 1] === b[j - 1] ? 0 : 1;
-      current[j] = Math.min(previous[j] + 1, current[j - 1] + 1, previous[j - 1] + cost);
-      if (i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1]) {
-        current[j] = Math.min(current[j], beforePrevious[j - 2] + 1);
-      }
-    }
-    beforePrevious = previous;
-    previous = current;
-  }
-  return previous[b.length];
 }

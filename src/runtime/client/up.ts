@@ -94,7 +94,7 @@ export async function waitUntilReady(
     if (readiness.kind === 'failed') {
       throw new CommandFailure(
         readiness.instances.map(({ service, instance, why }) => ({
-          code: 'MESH-R113',
+          code: 'MESH-P103',
           message: `${instance} ${why}`,
           hint: `more with \`mesh logs ${service}\`; the mesh keeps running, \`mesh down\` stops it`,
         })),
@@ -110,7 +110,7 @@ export async function waitUntilReady(
   throw new CommandFailure(
     [
       {
-        code: 'MESH-R112',
+        code: 'MESH-U105',
         message: `not ready after ${timeoutMs / 1000} s: ${waiting.join('; ') || 'the mesh is still starting'}`,
         hint: 'the mesh keeps running: see `mesh ps` and `mesh logs`, or wait longer with `--timeout`',
       },
@@ -142,7 +142,7 @@ async function lastLogLines(client: ControlClient, services: string[]): Promise<
 }
 
 const stoppedMeanwhile = {
-  code: 'MESH-R114',
+  code: 'MESH-R106',
   message: 'the mesh was stopped meanwhile',
   hint: 'by `mesh down` in another terminal, or by its own `mesh up`; start it again with `mesh up`',
 };
@@ -233,7 +233,7 @@ export async function followMesh(
 }
 
 const notWaited = {
-  code: 'MESH-R115',
+  code: 'MESH-P106',
   message: 'left before everything was stopped',
   hint: 'the daemon goes on stopping; `mesh down` waits for it, and finishes in any case',
 };

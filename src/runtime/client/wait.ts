@@ -4,7 +4,7 @@ import { knownServices } from './arguments.ts';
 import { type Goal, type Readiness, readinessOf } from './readiness.ts';
 
 /**
- * @returns MESH-U101 if there is no such service, MESH-R113 if it will not get there by itself, MESH-R112 if it does
+ * @returns MESH-U103 if there is no such service, MESH-P103 if it will not get there by itself, MESH-U105 if it does
  * not within the limit.
  */
 export async function waitFor(
@@ -23,7 +23,7 @@ export async function waitFor(
     if (last.kind === 'failed') {
       return fail(
         ...last.instances.map(({ instance, why }) => ({
-          code: 'MESH-R113',
+          code: 'MESH-P103',
           message: `${instance} ${why}`,
           hint: `see \`mesh logs ${service}\`; \`mesh start ${service}\` tries again`,
         })),
@@ -32,11 +32,11 @@ export async function waitFor(
   }
   if (!limit.aborted) {
     if (goal === 'stopped') return ok(undefined);
-    return fail({ code: 'MESH-R114', message: 'the mesh was stopped meanwhile', hint: 'start it with `mesh up`' });
+    return fail({ code: 'MESH-R106', message: 'the mesh was stopped meanwhile', hint: 'start it with `mesh up`' });
   }
   const instances = last.kind === 'reached' ? [] : last.instances;
   return fail({
-    code: 'MESH-R112',
+    code: 'MESH-U105',
     message: `${service} is not ${goal} after ${timeoutMs / 1000} s: ${instances.map(({ instance, why }) => `${instance} ${why}`).join('; ')}`,
     hint: `see \`mesh logs ${service}\`, or wait longer with --timeout`,
   });

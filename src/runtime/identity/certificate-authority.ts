@@ -1,11 +1,10 @@
 import { isIP } from 'node:net';
-import { hostname, userInfo } from 'node:os';
 import { fail, ok, type Problem, type Result } from '../../model/result.ts';
 import { formatSpiffeId, parseSpiffeId, validTrustDomain } from '../../model/spiffe.ts';
 import type { Clock } from '../clock.ts';
 import { type CertificateSpec, signCertificate } from './certificate.ts';
-import { createCsr, generateKeyPair, privateKeyPem, verifyCsr } from './csr.ts';
-import { currentEnvironment, dataDirectory, invokingUser, type UserEnvironment } from './data-directory.ts';
+import { createCsr, generateKeyPair, verifyCsr } from './csr.ts';
+import { currentEnvironment, type UserEnvironment } from './data-directory.ts';
 import {
   type IntermediateAuthority,
   type IntermediateOptions,
@@ -13,7 +12,7 @@ import {
   renewalDue,
   renewIntermediate,
 } from './intermediate.ts';
-import { openRoot } from './root.ts';
+import { openRoot, userRootOptions } from './root.ts';
 
 /** What a certificate says, without its key. Times in milliseconds since 1970. */
 export interface IssuedCertificate {
@@ -103,21 +102,13 @@ export async function openCertificateAuthority(options: AuthorityOptions): Promi
       path: 'trustDomain',
     });
   }
-  const environment = options.environment ?? currentEnvironment();
-  const user = invokingUser(environment);
-  const owner = user.owner;
-  const dataDir = options.dataDir ?? dataDirectory(environment);
-  const opened = await openRoot({
-    dataDir,
-    owner,
-    label: `${user.name ?? loginName()}@${hostname()}`,
-    now: clock.now(),
-  });
+  const rootOptions = userRootOptions(options.environment ?? currentEnvironment(), clock.now(), options.dataDir);
+  const opened = await openRoot(rootOptions);
   if (!opened.ok) return opened;
   const root = opened.value;
   const at = (now: number): IntermediateOptions => ({
     stateDir: options.stateDir,
-    owner,
+    owner: rootOptions.owner,
     mesh: options.mesh,
     trustDomain,
     root,
@@ -135,7 +126,7 @@ export async function openCertificateAuthority(options: AuthorityOptions): Promi
     const verified = verifyCsr(createCsr(keys, leaf.spiffeId === '' ? [] : [leaf.spiffeId]));
     if (!verified.ok) return verified;
     const issued = sign(verified.value, leaf, use, ttlMs);
-    return issued.ok ? ok({ ...issued.value, privateKeyPem: privateKeyPem(keys.privateKey) }) : issued;
+    return issued.ok ? ok({ ...issued.value, privateKeyPem: keys.privateKeyPem }) : issued;
   };
 
   return ok({
@@ -260,13 +251,4 @@ function gatewayNames(hosts: readonly string[]): Result<LeafNames> {
     }
   }
   return ok({ spiffeId: '', service: 'gateway', dns: [...dns], ips: [...ips] });
-}
-
-function loginName(): string {
-  try {
-    return userInfo().username;
-  } catch {
-    // A container may run as a user id without an entry in the user database.
-    return 'unknown';
-  }
 }

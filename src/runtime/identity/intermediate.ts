@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fail, ok, type Problem, type Result } from '../../model/result.ts';
 import { type Signer, signCertificate, signerOf } from './certificate.ts';
-import { generateKeyPair, privateKeyPem } from './csr.ts';
+import { generateKeyPair } from './csr.ts';
 import type { Owner } from './data-directory.ts';
 import { keyIdentifier } from './der.ts';
 import { createPrivateFile, isErrno, makePrivateDirectory, replacePrivateFile } from './private-files.ts';
@@ -52,7 +52,7 @@ export async function openIntermediate(
     await makePrivateDirectory(directory, options.owner);
     let text = await readOrUndefined(path);
     if (text === undefined) {
-      await createPrivateFile(path, issue(options, newKey()), options.owner);
+      await createPrivateFile(path, issue(options, generateKeyPair().privateKey), options.owner);
       // Read back: a daemon that started at the same time may have been first.
       text = await readOrUndefined(path);
     }
@@ -64,7 +64,7 @@ export async function openIntermediate(
         message: `The intermediate authority ${path} was replaced: ${usable}`,
         hint: 'nothing to do: certificates are issued anew',
       });
-      const fresh = issue(options, newKey());
+      const fresh = issue(options, generateKeyPair().privateKey);
       await replacePrivateFile(path, fresh, options.owner);
       usable = read(options, fresh);
     } else if (renewalDue(usable, options.root, options.now)) {
@@ -109,10 +109,6 @@ export async function renewIntermediate(
   }
 }
 
-function newKey(): KeyObject {
-  return generateKeyPair().privateKey;
-}
-
 function issue(options: IntermediateOptions, privateKey: KeyObject): string {
   const publicKey = createPublicKey(privateKey).export({ type: 'spki', format: 'der' });
   const { pem } = signCertificate(
@@ -131,7 +127,7 @@ function issue(options: IntermediateOptions, privateKey: KeyObject): string {
     },
     options.root.signer,
   );
-  return pem + privateKeyPem(privateKey);
+  return pem + privateKey.export({ type: 'pkcs8', format: 'pem' });
 }
 
 /** The authority in a file's text, or why it cannot be used. */

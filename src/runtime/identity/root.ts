@@ -1,10 +1,11 @@
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
 import { chmod, readFile, stat } from 'node:fs/promises';
+import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { fail, ok, type Problem, type Result } from '../../model/result.ts';
 import { type DistinguishedName, name, type Signer, signCertificate, signerOf } from './certificate.ts';
-import { generateKeyPair, privateKeyPem } from './csr.ts';
-import type { Owner } from './data-directory.ts';
+import { generateKeyPair } from './csr.ts';
+import { dataDirectory, invokingUser, type Owner, type UserEnvironment } from './data-directory.ts';
 import { keyIdentifier } from './der.ts';
 import { createDirectoryOnce, isErrno, makePrivateDirectory } from './private-files.ts';
 
@@ -42,6 +43,12 @@ const EXPIRY_WARNING_MS = 60 * DAY_MS;
 const DIRECTORY = 'root';
 const CERTIFICATE = 'root.pem';
 const KEY = 'root.key';
+
+/** Where the root of the user is, whom the process works for: the caller of sudo, not root. */
+export function userRootOptions(at: UserEnvironment, now: number, dataDir: string = dataDirectory(at)): RootOptions {
+  const user = invokingUser(at);
+  return { dataDir, owner: user.owner, label: `${user.name ?? 'user'}@${hostname()}`, now };
+}
 
 /** Path of the root certificate under a data directory, whether or not it exists yet. */
 export function rootCertificatePath(dataDir: string): string {
@@ -172,7 +179,7 @@ function newRoot(options: RootOptions): Record<string, { text: string; mode: num
   );
   return {
     [CERTIFICATE]: { text: pem, mode: 0o644 },
-    [KEY]: { text: privateKeyPem(keys.privateKey), mode: 0o600 },
+    [KEY]: { text: keys.privateKeyPem, mode: 0o600 },
   };
 }
 

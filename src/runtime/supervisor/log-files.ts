@@ -26,11 +26,15 @@ export interface ProcessOutput {
   descriptors: { stdout: number; stderr: number };
   /** Called with lines as they are read; returns the unsubscription. */
   onLines(listener: (texts: readonly string[]) => void): () => void;
+  /** What the process wrote last, on both streams; it stays to be had after `finish`. */
+  recentLines(): readonly string[];
   /** The process has ended: what it wrote last is put into the log, and its files are removed. */
   finish(): void;
 }
 
 const BATCH_LINES = 500;
+/** Lines of a process kept at hand, to be shown with its failure. */
+const RECENT_LINES = 30;
 const MIB = 1024 * 1024;
 const POLL_MS = 1_000;
 /** Where changes cannot be watched: no inotify instances left, or a file system without. */
@@ -59,9 +63,11 @@ export class LogStore {
   collect(service: string, instance: string, id: string): Result<ProcessOutput> {
     const log = this.logOf(service, instance);
     const listeners = new Set<(texts: readonly string[]) => void>();
+    let recent: string[] = [];
     const sink = {
       lines: (stream: LogStream, texts: readonly string[]): void => {
         this.append(log, stream, texts);
+        recent = [...recent, ...texts.slice(-RECENT_LINES)].slice(-RECENT_LINES);
         for (const listener of listeners) listener(texts);
       },
       dropped: (stream: LogStream, bytes: number): void => {
@@ -83,6 +89,10 @@ export class LogStore {
       onLines: (listener) => {
         listeners.add(listener);
         return () => listeners.delete(listener);
+      },
+      recentLines: () => {
+        if (this.spools.has(spool)) this.guard(() => spool.pump());
+        return recent;
       },
       finish: () => {
         if (!this.spools.delete(spool)) return;

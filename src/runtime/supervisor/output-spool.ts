@@ -160,8 +160,7 @@ export class OutputSpool {
 export const spoolBuffer = (): Buffer => Buffer.allocUnsafeSlow(CHUNK_BYTES);
 
 /** Service names have no `~`, so this can be taken apart again. */
-export const spoolName = (service: string, instance: string, marker: string): string =>
-  `${service}~${instance}~${marker.slice(marker.indexOf('.') + 1)}`;
+export const spoolName = (service: string, instance: string, id: string): string => `${service}~${instance}~${id}`;
 
 export function parseSpoolName(name: string): { service: string; instance: string } | null {
   const parts = name.split('~');

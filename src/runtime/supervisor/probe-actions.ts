@@ -43,13 +43,15 @@ function probeTcp(port: number, signal: AbortSignal): Promise<ProbeOutcome> {
     const socket = net.connect({ host: '127.0.0.1', port });
     const finish = (outcome: ProbeOutcome): void => {
       signal.removeEventListener('abort', onAbort);
-      // A reset, so that no service has to see a connection through that says nothing.
-      socket.resetAndDestroy();
+      // In good order: a reset is an error event in the service, and ends those that do not expect it. Reading on what
+      // it greets with keeps the kernel from resetting in our place.
+      socket.resume().end();
+      socket.setTimeout(1_000, () => socket.destroy());
       resolve(outcome);
     };
     const onAbort = (): void => finish(failed(`port ${port}: no answer in time`));
     socket.once('connect', () => finish({ ok: true }));
-    socket.once('error', (error) => finish(failed(`port ${port}: ${describeError(error)}`)));
+    socket.on('error', (error) => finish(failed(`port ${port}: ${describeError(error)}`)));
     signal.addEventListener('abort', onAbort, { once: true });
   });
 }

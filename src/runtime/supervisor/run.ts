@@ -96,6 +96,11 @@ export class Run {
     this.startProbes();
   }
 
+  /** What it wrote last. */
+  recentLines(): readonly string[] {
+    return this.output.recentLines();
+  }
+
   /** From now on events go there; one that was missed comes at once. Null: nobody listens. */
   follow(events: RunEvents | null): void {
     this.events = events;

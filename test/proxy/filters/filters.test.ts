@@ -12,7 +12,10 @@ import { compileFilters } from '../../../src/proxy/filters/registry.ts';
 
 const NONE: FilterPolicies = { requestHeaders: null, responseHeaders: null, rewrite: null, redirect: null };
 
-const context = (path: string, over: { matched?: string | null; authority?: string; scheme?: 'http' | 'https'; headers?: string[] } = {}) => {
+const context = (
+  path: string,
+  over: { matched?: string | null; authority?: string; scheme?: 'http' | 'https'; headers?: string[] } = {},
+) => {
   const x: FilterContext = {
     request: {
       method: 'GET',
@@ -125,7 +128,14 @@ describe('redirect', () => {
 describe('header changes', () => {
   it('removes, sets, adds', () => {
     const x = context('/', { headers: ['a', '1', 'b', '2', 'a', '3', 'c', '4'] });
-    const changes = { remove: ['B', 'd'], set: [['A', ' x '], ['D', 'new']], add: [['c', '5']] } as {
+    const changes = {
+      remove: ['B', 'd'],
+      set: [
+        ['A', ' x '],
+        ['D', 'new'],
+      ],
+      add: [['c', '5']],
+    } as {
       remove: string[];
       set: [string, string][];
       add: [string, string][];
@@ -141,7 +151,18 @@ describe('header changes', () => {
   });
 
   it('leaves framing and pseudo-headers alone', () => {
-    const names = ['Content-Length', 'transfer-encoding', 'Host', 'connection', ':path', ':authority', 'te', 'upgrade', 'bad name', ''];
+    const names = [
+      'Content-Length',
+      'transfer-encoding',
+      'Host',
+      'connection',
+      ':path',
+      ':authority',
+      'te',
+      'upgrade',
+      'bad name',
+      '',
+    ];
     const fields = names.map((name): [string, string] => [name, '0']);
     const { requestFilters, responseFilters } = compileFilters({
       ...NONE,
@@ -158,7 +179,10 @@ describe('header changes', () => {
   });
 
   it('changes responses', () => {
-    const { responseFilters } = compileFilters({ ...NONE, responseHeaders: { set: [['server', 'mesh']], add: [], remove: ['x-powered-by'] } });
+    const { responseFilters } = compileFilters({
+      ...NONE,
+      responseHeaders: { set: [['server', 'mesh']], add: [], remove: ['x-powered-by'] },
+    });
     const response = { status: 200, headers: ['x-powered-by', 'y', 'server', 'z'], contentLength: 0 };
     runResponseFilters(responseFilters, context('/'), response);
     expect(response.headers).toEqual(['server', 'mesh']);
@@ -183,7 +207,12 @@ describe('the chain', () => {
 
   it('goes on where a promise left off', async () => {
     const log: string[] = [];
-    const chain = [filter('a', log, Promise.resolve(CONTINUE)), filter('b', log, CONTINUE), filter('c', log, Promise.resolve(RESPOND)), filter('d', log, CONTINUE)];
+    const chain = [
+      filter('a', log, Promise.resolve(CONTINUE)),
+      filter('b', log, CONTINUE),
+      filter('c', log, Promise.resolve(RESPOND)),
+      filter('d', log, CONTINUE),
+    ];
     const verdict = runRequestFilters(chain, context('/'));
     expect(log).toEqual(['a']);
     expect(await verdict).toBe(RESPOND);

@@ -9,6 +9,9 @@ export interface FieldSink {
   field(kind: FieldKind, name: string, value: string, valid: boolean, neverIndexed: boolean): void;
 }
 
+/** SETTINGS_HEADER_TABLE_SIZE before any SETTINGS (RFC 9113 section 6.5.2). */
+const DEFAULT_TABLE_BYTES = 4096;
+
 const NO_FIELDS: Field[] = [];
 
 /** Where Huffman-coded strings are decoded to; grows to the longest one met and belongs to no connection. */
@@ -34,9 +37,11 @@ export class HpackDecoder {
   private limit: number;
   private updateDue = false;
 
+  /** `tableBytes`: the most that the sender may set its table to. */
   constructor(tableBytes: number) {
     this.limit = tableBytes;
-    this.maxSize = tableBytes;
+    // The sender begins with the protocol's table, however large a one it may have later.
+    this.maxSize = Math.min(tableBytes, DEFAULT_TABLE_BYTES);
   }
 
   /** Bytes in the dynamic table as section 4.1 counts them. */

@@ -19,6 +19,22 @@ const INCREMENTAL = 0x40;
 const WITHOUT_INDEXING = 0x00;
 const NEVER_INDEXED = 0x10;
 
+/** What a field became the last time that it stood at some place of a head. */
+interface Remembered {
+  name: string;
+  value: string;
+  /** Static index, or 0 and an entry. */
+  index: number;
+  entry: Entry | null;
+}
+
+/** Heads of one shape tend to hold the same fields at the same places; so many places are remembered for each shape. */
+const PLACES = 32;
+
+/** Shapes that `begin` tells apart. */
+export const HeadShape = { Request: 0, Response: 1, Trailers: 2 } as const;
+export type HeadShape = (typeof HeadShape)[keyof typeof HeadShape];
+
 /** Values remembered as seen once. Cleared when full: a value that repeats comes back. */
 const CANDIDATES = 64;
 /** Names whose last entry is remembered. Cleared when full; only compression is lost. */
@@ -66,6 +82,10 @@ export class HpackEncoder {
   private byValue: Map<string, Entry> | null = null;
   private nameSequence: Map<string, number> | null = null;
   private candidates: Map<string, string> | null = null;
+  /** By shape and place. Comparing two strings that are the same object costs a quarter of two look-ups by hash. */
+  private remembered: (Remembered | undefined)[] = [];
+  private place = 0;
+  private lastPlace = 0;
 
   /** `tableBytes`: the most it keeps whatever the peer allows. The table starts at the protocol's 4096. */
   constructor(tableBytes: number, options: EncoderOptions = { huffman: false }) {
@@ -85,9 +105,11 @@ export class HpackEncoder {
     this.evict(0);
   }
 
-  begin(buf: Buffer, pos: number): void {
+  begin(buf: Buffer, pos: number, shape: HeadShape): void {
     this.buf = buf;
     this.pos = pos;
+    this.place = shape * PLACES;
+    this.lastPlace = this.place + PLACES;
     if (!this.updateDue) return;
     this.updateDue = false;
     if (this.lowestSize < this.maxSize) this.pos = writeInteger(buf, this.pos, 0x20, 0x1f, this.lowestSize);
@@ -112,6 +134,24 @@ export class HpackEncoder {
    * 8.2.2). `secret`: the field came to us as never-indexed and must go on so (RFC 7541 section 6.2.3).
    */
   field(name: string, value: string, secret = false): void {
+    const place = this.place++;
+    const last = this.remembered[place];
+    if (last !== undefined && last.value === value && last.name === name && !secret) {
+      const { entry } = last;
+      if (entry === null) {
+        this.buf[this.pos++] = 0x80 | last.index;
+        return;
+      }
+      const age = this.inserted - entry.sequence;
+      if (age < this.entries.length - this.first) {
+        this.indexed(STATIC_ENTRIES + 1 + age);
+        return;
+      }
+    }
+    this.lookUp(place, name, value, secret);
+  }
+
+  private lookUp(place: number, name: string, value: string, secret: boolean): void {
     const known = KNOWN_NAMES.get(name);
     if (known !== undefined) {
       if (known.indexing === Indexing.Dropped) return;
@@ -120,6 +160,7 @@ export class HpackEncoder {
         const index = known.staticValues.get(value);
         if (index !== undefined) {
           this.buf[this.pos++] = 0x80 | index;
+          this.remember(place, name, value, index, null);
           return;
         }
       }
@@ -133,9 +174,8 @@ export class HpackEncoder {
       let entry = this.byValue.get(value);
       while (entry !== undefined && entry.name !== name) entry = entry.older;
       if (entry !== undefined) {
-        const index = STATIC_ENTRIES + 1 + this.inserted - entry.sequence;
-        if (index < 0x7f) this.buf[this.pos++] = 0x80 | index;
-        else this.pos = writeInteger(this.buf, this.pos, 0x80, 0x7f, index);
+        this.indexed(STATIC_ENTRIES + 1 + this.inserted - entry.sequence);
+        this.remember(place, name, value, 0, entry);
         return;
       }
     }
@@ -147,6 +187,25 @@ export class HpackEncoder {
     } else {
       this.literal(WITHOUT_INDEXING, 0x0f, index, name, value);
     }
+  }
+
+  private indexed(index: number): void {
+    if (index < 0x7f) this.buf[this.pos++] = 0x80 | index;
+    else this.pos = writeInteger(this.buf, this.pos, 0x80, 0x7f, index);
+  }
+
+  private remember(place: number, name: string, value: string, index: number, entry: Entry | null): void {
+    if (place >= this.lastPlace) return;
+    const last = this.remembered[place];
+    if (last !== undefined) {
+      last.name = name;
+      last.value = value;
+      last.index = index;
+      last.entry = entry;
+      return;
+    }
+    while (this.remembered.length <= place) this.remembered.push(undefined);
+    this.remembered[place] = { name, value, index, entry };
   }
 
   private nameIndex(name: string, known: KnownName | undefined): number {
@@ -192,10 +251,9 @@ export class HpackEncoder {
     else buf.latin1Write(text, start, length);
     // Characters beyond latin1 lose their high byte on the way out, which could turn them into a line break. Nothing
     // that would split a message at the next hop leaves here (RFC 9110 section 5.5: replace with a space).
-    for (let p = start; p < end; p++) {
-      const byte = buf[p];
-      if (byte <= 0x0d && (byte === 0x0d || byte === 0x0a || byte === 0)) buf[p] = 0x20;
-    }
+    let low = 0;
+    for (let p = start; p < end; p++) low |= buf[p] - 0x0e;
+    if (low < 0) replaceBreaks(buf, start, end);
     this.pos = end;
   }
 
@@ -239,4 +297,8 @@ export class HpackEncoder {
       entry = entry.older;
     }
   }
+}
+
+function replaceBreaks(buf: Buffer, start: number, end: number): void {
+  for (let p = start; p < end; p++) if (buf[p] === 0x0d || buf[p] === 0x0a || buf[p] === 0) buf[p] = 0x20;
 }

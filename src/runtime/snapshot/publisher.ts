@@ -1,0 +1,196 @@
+import { compile, diff, type RuntimeState } from '../../model/compile.ts';
+import type { ResolvedConfig } from '../../model/resolved.ts';
+import { fail, ok, type Result } from '../../model/result.ts';
+import type { Listener, Snapshot } from '../../model/snapshot.ts';
+import type { TrafficTotals } from '../../proxy/channel.ts';
+import type { BoundSocket } from '../network/bound-socket.ts';
+import type { DataPlaneEvents, DataPlaneProcess } from './data-plane-process.ts';
+
+/** Pauses between attempts to replace a data plane that dies at once. */
+const REPLACE_BACKOFF_MS = [0, 100, 500, 2_000];
+
+export interface PublisherOptions {
+  /** Everything the next snapshot is made of, asked for when it is made. */
+  source: () => { config: ResolvedConfig; state: Omit<RuntimeState, 'version'> };
+  /** Sockets by listener name. */
+  socket: (listener: string) => BoundSocket | undefined;
+  spawn: (events: DataPlaneEvents) => DataPlaneProcess;
+  /** A data plane has ended, by itself or asked to. */
+  onGone: (pid: number) => void;
+  onInFlight: (workload: string, port: number, requests: number, dataPlane: number) => void;
+  onNotice: DataPlaneEvents['onNotice'];
+  onTraffic: (totals: TrafficTotals, dataPlane: number) => void;
+  /** A data plane died; what it had under way is gone with it. */
+  onDied: (dataPlane: number) => void;
+}
+
+/** One place in the row of data planes; the process in it may be replaced. */
+interface Slot {
+  index: number;
+  process: DataPlaneProcess | null;
+  /** What the process runs on. */
+  snapshot: Snapshot | null;
+  /** Listeners whose sockets it has got. */
+  sockets: Set<string>;
+  deaths: number;
+  replacing: boolean;
+}
+
+/**
+ * Brings snapshots into force in every data plane at once: all prepare, and only if all succeed all commit. Requests to
+ * publish that come in while one is under way are served together by the next.
+ */
+export class Publisher {
+  private readonly slots: Slot[] = [];
+  private current: Snapshot | null = null;
+  private version = 0;
+  private running = false;
+  private waiting: ((result: Result<Snapshot>) => void)[] = [];
+  private closed = false;
+
+  constructor(private readonly options: PublisherOptions) {}
+
+  /** In force now. */
+  get snapshot(): Snapshot | null {
+    return this.current;
+  }
+
+  get pids(): number[] {
+    return this.slots.flatMap((slot) => (slot.process === null ? [] : [slot.process.pid]));
+  }
+
+  /** Starts the data planes. */
+  async start(count: number): Promise<boolean> {
+    for (let index = 0; index < count; index++) {
+      this.slots.push({ index, process: null, snapshot: null, sockets: new Set(), deaths: 0, replacing: false });
+    }
+    const started = await Promise.all(this.slots.map((slot) => this.spawn(slot)));
+    return started.every(Boolean);
+  }
+
+  /** Resolves when everything known at the time of the call is in force everywhere, or was refused. */
+  publish(): Promise<Result<Snapshot>> {
+    return new Promise((resolve) => {
+      this.waiting.push(resolve);
+      if (!this.running) void this.run();
+    });
+  }
+
+  async stop(): Promise<void> {
+    this.closed = true;
+    await Promise.all(this.slots.map(async (slot) => {
+      const process = slot.process;
+      slot.process = null;
+      if (process === null) return;
+      await process.stop();
+      this.options.onGone(process.pid);
+    }));
+  }
+
+  private async run(): Promise<void> {
+    this.running = true;
+    // Changes made in the same turn belong together.
+    await Promise.resolve();
+    while (this.waiting.length > 0) {
+      const served = this.waiting;
+      this.waiting = [];
+      const result = await this.round();
+      for (const resolve of served) resolve(result);
+    }
+    this.running = false;
+  }
+
+  private async round(): Promise<Result<Snapshot>> {
+    const { config, state } = this.options.source();
+    const next = compile(config, { ...state, version: ++this.version }, this.current);
+    const targets = this.slots.flatMap((slot) => {
+      const process = slot.process;
+      return process === null ? [] : [{ slot, process, part: this.shard(next, slot.index) }];
+    });
+    const prepared = await Promise.all(
+      targets.map(({ slot, process, part }) => {
+        this.giveSockets(slot, process, part);
+        return process.prepare(diff(slot.snapshot, part));
+      }),
+    );
+    // No answer (null) is a process that died: its successor gets the snapshot that is current then.
+    const problems = prepared.flatMap((outcome) => outcome ?? []);
+    if (problems.length > 0) {
+      for (const { process } of targets) process.abort(next.version);
+      return fail(...problems);
+    }
+    this.current = next;
+    await Promise.all(
+      targets.map(async ({ slot, process, part }, i) => {
+        if (prepared[i] !== null && (await process.commit(next.version)) && slot.process === process) slot.snapshot = part;
+      }),
+    );
+    return ok(next);
+  }
+
+  private giveSockets(slot: Slot, process: DataPlaneProcess, part: Snapshot): void {
+    for (const name of Object.keys(part.listeners)) {
+      if (slot.sockets.has(name)) continue;
+      const socket = this.options.socket(name);
+      if (socket === undefined) continue;
+      slot.sockets.add(name);
+      process.giveSocket(name, socket.handle);
+    }
+    for (const name of slot.sockets) if (!(name in part.listeners)) slot.sockets.delete(name);
+  }
+
+  /** The part of a snapshot that one of several data planes needs: the listeners of its workloads, and all the rest. */
+  private shard(snapshot: Snapshot, index: number): Snapshot {
+    if (this.slots.length === 1) return snapshot;
+    const listeners: Record<string, Listener> = {};
+    for (const [name, listener] of Object.entries(snapshot.listeners)) {
+      if (shardOf(listener.workload, this.slots.length) === index) listeners[name] = listener;
+    }
+    return { ...snapshot, listeners };
+  }
+
+  private async spawn(slot: Slot): Promise<boolean> {
+    const process: DataPlaneProcess = this.options.spawn({
+      onInFlight: (workload, port, requests) => this.options.onInFlight(workload, port, requests, slot.index),
+      onNotice: this.options.onNotice,
+      onTraffic: (totals) => this.options.onTraffic(totals, slot.index),
+      onDied: (reason) => void this.replace(slot, process, reason),
+    });
+    if (!(await process.ready())) return false;
+    slot.process = process;
+    slot.snapshot = null;
+    slot.sockets = new Set();
+    return true;
+  }
+
+  private async replace(slot: Slot, dead: DataPlaneProcess, reason: string): Promise<void> {
+    if (this.closed || slot.replacing) return;
+    slot.replacing = true;
+    slot.process = null;
+    slot.snapshot = null;
+    const began = performance.now();
+    this.options.onDied(slot.index);
+    this.options.onNotice('error', '', `the data plane (pid ${dead.pid}) ${reason}; starting another`);
+    while (!this.closed) {
+      const pause = REPLACE_BACKOFF_MS[Math.min(slot.deaths, REPLACE_BACKOFF_MS.length - 1)];
+      slot.deaths++;
+      if (pause > 0) await new Promise((resolve) => setTimeout(resolve, pause));
+      if (await this.spawn(slot)) break;
+    }
+    slot.replacing = false;
+    this.options.onGone(dead.pid);
+    const result = await this.publish();
+    if (!result.ok) return;
+    setTimeout(() => {
+      slot.deaths = 0;
+    }, 10_000).unref();
+    this.options.onNotice('info', '', `the data plane is back after ${Math.round(performance.now() - began)} ms`);
+  }
+}
+
+/** FNV-1a: the same workload always goes to the same data plane. */
+function shardOf(workload: string, count: number): number {
+  let hash = 0x811c9dc5;
+  for (let i = 0; i < workload.length; i++) hash = Math.imul(hash ^ workload.charCodeAt(i), 0x01000193) >>> 0;
+  return hash % count;
+}

@@ -1,0 +1,530 @@
+import { problem } from '../../model/errors.ts';
+import type { ResolvedService, ResolvedSubset } from '../../model/resolved.ts';
+import { fail, ok, type Problem, type Result } from '../../model/result.ts';
+import type { EndpointState } from '../../model/snapshot.ts';
+import type { InstanceState, InstanceStatus } from '../../model/status.ts';
+import type { Timer } from '../clock.ts';
+import type { MeshNotice } from '../control/mesh-control.ts';
+import { describeOwner, portOwner } from '../state/port-owner.ts';
+import type { InstanceNetwork, InstancePorts } from './contract.ts';
+import { instanceEnvironment } from './instance-environment.ts';
+import { describeExit, type ProcessExit } from './process.ts';
+import type { Blocker } from './process-end.ts';
+import { type Readiness, Run, type RunContext } from './run.ts';
+
+export interface InstanceContext extends RunContext {
+  network: InstanceNetwork;
+  /** In [0, 1). */
+  random(): number;
+  /** What mesh sets, by the ports of the instance. */
+  environment(instance: InstanceSpec, ports: InstancePorts): Record<string, string>;
+  /** What services inherit from whoever started the mesh. */
+  inherited: Readonly<Record<string, string | undefined>>;
+  /** Builds the service, or joins the build that runs. */
+  build(service: ResolvedService): Promise<Result<void>>;
+  changed(): void;
+  notice(level: MeshNotice['level'], service: string, text: string, problems?: readonly Problem[]): void;
+}
+
+export interface InstanceSpec {
+  id: string;
+  service: ResolvedService;
+  subset: ResolvedSubset;
+}
+
+/** An instance that stayed ready for so long starts anew with its count of failures. */
+const STREAK_RESET_MS = 60_000;
+/** Lines shown with a failure. */
+const FAILURE_LINES = 10;
+
+/**
+ * One instance: keeps a process running as its service's restart policy says, tells the network what state it is in,
+ * and replaces the process without a gap when asked to.
+ *
+ * Whatever takes time remembers the `life` it began in; `stop` and cold restarts begin a new one, and what belongs to
+ * an old one finds out at its next step and leaves the rest to them.
+ */
+export class Instance {
+  spec: InstanceSpec;
+  ports: InstancePorts | null = null;
+  private readonly context: InstanceContext;
+  private state: InstanceState = 'stopped';
+  private reason = '';
+  private restarts = 0;
+  private startedAt: string | null = null;
+  private readyAfterMs: number | null = null;
+  /** Whether it ought to run. */
+  private active = false;
+  private life = 0;
+  private current: Run | null = null;
+  private successor: Run | null = null;
+  /** All that are not gone yet. */
+  private readonly runs = new Set<Run>();
+  private spawning: Promise<void> = Promise.resolve();
+  /** Failures in a row. */
+  private streak = 0;
+  private lastFailure = '';
+  private retryTimer: Timer | null = null;
+  private streakTimer: Timer | null = null;
+  private stopping: Promise<Blocker[]> | null = null;
+  private rolling: Promise<unknown> = Promise.resolve();
+  private readonly waiters = new Set<(outcome: Result<void>) => void>();
+
+  constructor(spec: InstanceSpec, context: InstanceContext) {
+    this.spec = spec;
+    this.context = context;
+  }
+
+  get progress(): { state: InstanceState; reason: string; started: boolean } {
+    return { state: this.state, reason: this.reason, started: this.current !== null || this.state === 'completed' };
+  }
+
+  /** Resolves when a stop that is under way has ended. */
+  async stopped(): Promise<void> {
+    await this.stopping;
+  }
+
+  get isRunning(): boolean {
+    return this.active || this.runs.size > 0 || this.stopping !== null;
+  }
+
+  status(spiffeId: string): InstanceStatus {
+    const run = this.current ?? this.successor;
+    return {
+      id: this.spec.id,
+      subset: this.spec.subset.name,
+      state: this.state,
+      reason: this.reason,
+      pid: run?.process.exit === null ? run.process.pid : null,
+      appPort: this.current?.port ?? this.ports?.app ?? null,
+      inboundPort: this.ports?.inbound ?? null,
+      outboundPort: this.ports?.outbound ?? null,
+      restarts: this.restarts,
+      startedAt: this.startedAt,
+      readyAfterMs: this.readyAfterMs,
+      spiffeId,
+    };
+  }
+
+  /** Begins to run it, unless it does already. */
+  start(): void {
+    if (this.active) return;
+    this.active = true;
+    this.streak = 0;
+    const life = ++this.life;
+    void this.launch(life, false);
+  }
+
+  /** Resolves when it next is ready or completed, or has failed once. */
+  settled(): Promise<Result<void>> {
+    if (this.state === 'ready' || this.state === 'completed') return Promise.resolve(ok(undefined));
+    return new Promise((resolve) => this.waiters.add(resolve));
+  }
+
+  /** Ends it. `drain`: requests in flight may end first, for as long as the grace period. The value is what would not end. */
+  stop(options: { drain: boolean }): Promise<Blocker[]> {
+    this.life++;
+    this.active = false;
+    this.stopping ??= this.stopOnce(options.drain).finally(() => {
+      this.stopping = null;
+    });
+    return this.stopping;
+  }
+
+  /**
+   * Replaces the process by a new one, from the present spec. Where the port is assigned, the old one serves until the
+   * new one is ready, and goes on if that never is; where it is fixed, requests are parked meanwhile.
+   */
+  restart(cause: string): Promise<Result<void>> {
+    const next = this.rolling.then(() => this.replace(cause));
+    this.rolling = next;
+    return next;
+  }
+
+  /** First start of the processes of a life, and every further one. Parks requests until the instance is ready. */
+  private async launch(life: number, built: boolean): Promise<void> {
+    const { context } = this;
+    if (this.stopping !== null) await this.stopping;
+    if (life !== this.life) return;
+    this.change('starting', this.sinceFailure());
+    await this.publish('starting', null);
+    if (life !== this.life) return;
+    const { service } = this.spec;
+    if (service.build !== null && !built) {
+      this.change('starting', 'building');
+      const outcome = await context.build(service);
+      if (life !== this.life) return;
+      if (!outcome.ok) return this.giveUp('the build failed', outcome.problems);
+    }
+    const opened = await this.openPorts();
+    if (life !== this.life) return;
+    const port = await this.freePort(opened);
+    if (life !== this.life) return;
+    if (typeof port === 'string') return this.retry(port, null, 'MESH-N101');
+    const startedMs = performance.now();
+    const run = await this.startRun(opened, port);
+    if (!run.ok) return life === this.life ? this.giveUp(run.problems[0].message, run.problems) : undefined;
+    if (life !== this.life) return void this.endRun(run.value);
+    this.current = run.value;
+    this.change('starting', this.sinceFailure());
+    const readiness = await run.value.readiness;
+    if (life !== this.life) return;
+    if (readiness.ok) await this.becomeReady(run.value, startedMs);
+    else await this.fail(run.value, await this.explain(run.value, readiness), readiness.exit);
+  }
+
+  private async openPorts(): Promise<InstancePorts> {
+    const { id, service, subset } = this.spec;
+    this.ports = await this.context.network.open({ id, service: service.name, subset: subset.name });
+    return this.ports;
+  }
+
+  /** The application port to start on; a text: why none can be had. */
+  private async freePort(ports: InstancePorts): Promise<number | null | string> {
+    if (ports.app === null) return null;
+    if (this.spec.service.port === null) {
+      // Reserved is not bound: somebody may have taken it meanwhile.
+      return (await portOwner(ports.app)) === null ? ports.app : this.context.network.nextAppPort(this.spec.id);
+    }
+    const owner = await portOwner(ports.app);
+    return owner === null ? ports.app : `port ${ports.app} is in use by ${describeOwner(owner)}`;
+  }
+
+  private async startRun(ports: InstancePorts, port: number | null): Promise<Result<Run>> {
+    const { context, spec } = this;
+    const { service, subset, id } = spec;
+    const fromMesh = {
+      ...context.environment(spec, { ...ports, app: port }),
+      ...context.network.environment(id),
+    };
+    const env = instanceEnvironment(context.inherited, service, subset, fromMesh);
+    if (!env.ok) return env;
+    const command = subset.command ?? service.command;
+    if (command === null) throw new Error(`${id} has no command`);
+    const used = [...(port === null ? [] : [port]), ports.inbound, ports.outbound];
+    const spawning = Run.start({ id, service, command, env: env.value, port, ports: used }, context);
+    this.spawning = spawning.then((started) => void (started.ok && this.runs.add(started.value)));
+    const run = await spawning;
+    await this.spawning;
+    if (!run.ok) return run;
+    this.startedAt = new Date(context.clock.now()).toISOString();
+    this.note(`starting, pid ${run.value.process.pid}${port === null ? '' : `, port ${port}`}`);
+    return run;
+  }
+
+  private async becomeReady(run: Run, startedMs: number): Promise<void> {
+    const { clock } = this.context;
+    await this.publish('ready', run.port);
+    if (this.current !== run) return;
+    this.readyAfterMs = Math.round(performance.now() - startedMs);
+    if (!this.spec.service.task) this.note(`ready in ${formatMs(this.readyAfterMs)}`);
+    this.clearTimers();
+    this.streakTimer = clock.setTimeout(() => {
+      this.streak = 0;
+    }, STREAK_RESET_MS);
+    this.change('ready', '');
+    this.settle(ok(undefined));
+    run.follow({
+      ready: () => {
+        this.change('ready', '');
+        this.note('ready again');
+        void this.publish('ready', run.port);
+      },
+      unhealthy: (reason) => {
+        this.change('unhealthy', reason);
+        this.note(`not ready: ${reason}`);
+        void this.publish('unhealthy', run.port);
+      },
+      failed: (reason) => void this.fail(run, reason, null),
+      exited: (exit) => void this.fail(run, describeExit(exit), exit),
+    });
+  }
+
+  /** The current process exited, or has to be replaced. */
+  private async fail(run: Run, reason: string, exit: ProcessExit | null): Promise<void> {
+    if (this.current !== run) return;
+    const { life } = this;
+    run.follow(null);
+    this.current = null;
+    this.clearTimers();
+    const { service } = this.spec;
+    if (exit?.code === 0 && (service.task || service.restart.policy !== 'always') && this.successor === null) {
+      await this.endRun(run);
+      if (life !== this.life) return;
+      await this.publish('down', null);
+      if (life !== this.life) return;
+      this.note(service.task ? 'completed' : 'exited with code 0');
+      this.change('completed', service.task ? '' : 'exited with code 0');
+      this.settle(ok(undefined));
+      return;
+    }
+    this.change('starting', reason);
+    // At once, so that requests are parked rather than refused while the rest is cleared away.
+    const parked = this.publish('starting', null);
+    // A successor is already on its way: it takes over, or replaceBeside tries again.
+    const covered = this.successor !== null;
+    await this.endRun(run);
+    await parked;
+    if (life !== this.life || covered) return;
+    this.retry(await this.blamePort(run, reason), run, service.task ? 'MESH-P109' : failureCode(exit));
+  }
+
+  /** Tries again after a back-off, unless policy or attempts forbid. */
+  private retry(reason: string, run: Run | null, code: FailureCode): void {
+    const { context, spec } = this;
+    const { restart, parking } = spec.service;
+    this.streak++;
+    this.lastFailure = reason;
+    const cause = problem(code, {
+      message: `${spec.id}: ${reason}`,
+      hint:
+        code === 'MESH-N101' ? 'stop that process, or choose another port' : `see \`mesh logs ${spec.service.name}\``,
+    });
+    if (restart.policy === 'never') {
+      this.giveUp(reason, [cause], run);
+      return;
+    }
+    if (restart.attempts !== null && this.streak >= restart.attempts) {
+      const times = this.streak === 1 ? 'once' : `${this.streak} times in a row`;
+      this.giveUp(`${reason}; it failed ${times} and is not restarted`, [problem('MESH-P105'), cause], run);
+      return;
+    }
+    const exponential = restart.backoffMs * 2 ** Math.min(this.streak - 1, 30);
+    const delayMs = Math.min(restart.maxBackoffMs, Math.round(exponential * (0.75 + context.random() / 2)));
+    const text = `${reason}, restarting in ${formatMs(delayMs)}`;
+    this.report(this.streak === 1 ? 'error' : 'warning', text, [cause], this.streak === 1 ? run : null);
+    this.change('starting', text);
+    this.settle(fail(cause));
+    // Whoever cannot be answered before parking ends is better refused now.
+    if (parking.timeoutMs > 0 && delayMs > parking.timeoutMs) void this.publish('down', null);
+    const { life } = this;
+    this.retryTimer = context.clock.setTimeout(() => {
+      this.retryTimer = null;
+      if (life !== this.life) return;
+      this.restarts++;
+      void this.launch(life, false);
+    }, delayMs);
+  }
+
+  /** Stays failed until somebody starts or restarts it. */
+  private giveUp(reason: string, problems: readonly Problem[], run: Run | null = null): void {
+    this.active = false;
+    this.life++;
+    this.report('error', reason, problems, run);
+    this.change('failed', reason);
+    this.settle(fail(...problems));
+    void this.publish('down', null);
+  }
+
+  private async replace(cause: string): Promise<Result<void>> {
+    if (this.stopping !== null) await this.stopping;
+    const { current } = this;
+    if (current === null || (this.state !== 'ready' && this.state !== 'unhealthy')) return this.restartCold(cause);
+    const { life } = this;
+    const ports = await this.openPorts();
+    if (life !== this.life || this.current !== current) return this.restartCold(cause);
+    const fixed = this.spec.service.port !== null;
+    if (ports.app === null || current.port === null || (fixed && ports.app === current.port))
+      return this.replaceInPlace(current, cause);
+    const port = fixed ? ports.app : await this.context.network.nextAppPort(this.spec.id);
+    return this.replaceBeside(current, ports, port, cause);
+  }
+
+  /** It does not serve: end what there is, begin anew. */
+  private async restartCold(cause: string): Promise<Result<void>> {
+    const life = ++this.life;
+    this.active = true;
+    this.streak = 0;
+    this.clearTimers();
+    this.note(cause);
+    this.change('starting', '');
+    const outcome = this.settledAfterNow();
+    const runs = [...this.runs];
+    this.current = null;
+    this.successor = null;
+    for (const run of runs) run.follow(null);
+    await Promise.all(runs.map((run) => this.endRun(run)));
+    if (runs.length > 0) this.restarts++;
+    if (life === this.life) void this.launch(life, true);
+    return outcome;
+  }
+
+  private async replaceInPlace(old: Run, cause: string): Promise<Result<void>> {
+    const life = ++this.life;
+    old.follow(null);
+    this.clearTimers();
+    this.note(cause);
+    this.change('starting', 'restarting');
+    const outcome = this.settledAfterNow();
+    await this.publish('starting', null);
+    await this.drained(old);
+    await this.endRun(old);
+    if (life !== this.life) return fail(this.stoppedProblem());
+    this.current = null;
+    this.restarts++;
+    this.streak = 0;
+    void this.launch(life, true);
+    return outcome;
+  }
+
+  private async replaceBeside(old: Run, ports: InstancePorts, port: number, cause: string): Promise<Result<void>> {
+    const { life } = this;
+    this.note(cause);
+    const startedMs = performance.now();
+    const startedAt = this.startedAt;
+    const started = await this.startRun(ports, port);
+    if (!started.ok) {
+      this.report('error', `${started.problems[0].message}; the old process keeps serving`, started.problems);
+      return started;
+    }
+    const next = started.value;
+    if (life !== this.life || this.current === null) {
+      // Stopped or crashed meanwhile: that goes its own way.
+      await this.endRun(next);
+      return life === this.life ? this.settledAfterNow() : fail(this.stoppedProblem());
+    }
+    this.successor = next;
+    this.change(this.state, `a successor is starting, pid ${next.process.pid}`);
+    const readiness = await next.readiness;
+    if (life !== this.life) return fail(this.stoppedProblem());
+    this.successor = null;
+    if (!readiness.ok) {
+      const reason = await this.explain(next, readiness);
+      await this.endRun(next);
+      if (life !== this.life) return fail(this.stoppedProblem());
+      const cause = problem(failureCode(readiness.exit), { message: `${this.spec.id}: the new process ${reason}` });
+      if (this.current === null) {
+        // The old one crashed while its successor was starting.
+        this.retry(reason, next, failureCode(readiness.exit));
+        return fail(cause);
+      }
+      this.startedAt = startedAt;
+      this.report('error', `the new process ${reason}; the old one keeps serving`, [cause], next);
+      this.change(this.state, 'the last restart failed; the old process keeps serving');
+      return fail(cause);
+    }
+    old.follow(null);
+    this.current = next;
+    this.restarts++;
+    this.streak = 0;
+    await this.becomeReady(next, startedMs);
+    await this.drained(old);
+    await this.endRun(old);
+    return ok(undefined);
+  }
+
+  private async stopOnce(drain: boolean): Promise<Blocker[]> {
+    this.clearTimers();
+    // A process that is being spawned this very moment is one to end.
+    await this.spawning;
+    const runs = [...this.runs];
+    for (const run of runs) run.follow(null);
+    const { current } = this;
+    if (runs.length > 0) {
+      this.change('stopping', '');
+      if (drain && current !== null) {
+        await this.publish('draining', current.port);
+        await this.drained(current);
+      }
+    }
+    const left = (await Promise.all(runs.map((run) => this.endRun(run)))).flat();
+    this.current = null;
+    this.successor = null;
+    await this.publish('down', null);
+    if (runs.length > 0) this.note('stopped');
+    if (left.length > 0) this.change('failed', `pid ${left[0].pid} (${left[0].command}) does not end`);
+    else if (this.state !== 'completed') this.change('stopped', '');
+    this.settle(fail(this.stoppedProblem()));
+    return left;
+  }
+
+  private async endRun(run: Run): Promise<Blocker[]> {
+    const left = await run.end();
+    this.runs.delete(run);
+    return left;
+  }
+
+  /** Until no request is in flight towards the old process, for as long as the grace period. */
+  private async drained(run: Run): Promise<void> {
+    const { clock, network, force } = this.context;
+    if (run.port === null) return;
+    let expired = false;
+    const timer = clock.setTimeout(() => {
+      expired = true;
+    }, this.spec.service.stop.graceMs);
+    for (let pauseMs = 5; network.inFlight(this.spec.id, run.port) > 0 && !expired && !force.aborted; pauseMs *= 1.5)
+      await new Promise<void>((resolve) => clock.setTimeout(resolve, Math.min(pauseMs, 100)));
+    clock.clearTimeout(timer);
+  }
+
+  private async explain(run: Run, readiness: Readiness & { ok: false }): Promise<string> {
+    return readiness.exit === null ? readiness.reason : this.blamePort(run, readiness.reason);
+  }
+
+  /** A process that could not have its port says EADDRINUSE in one way or another: name who has it. */
+  private async blamePort(run: Run, reason: string): Promise<string> {
+    if (run.port === null) return reason;
+    const inUse = /EADDRINUSE|address (is )?already in use/i;
+    if (!run.recentLines().some((line) => inUse.test(line))) return reason;
+    const owner = await portOwner(run.port);
+    const port = `port ${run.port}`;
+    return `${reason}: ${owner === null ? `${port} was in use` : `${port} is in use by ${describeOwner(owner)}`}`;
+  }
+
+  private sinceFailure(): string {
+    return this.streak === 0 ? '' : `attempt ${this.streak + 1}: before, it ${this.lastFailure}`;
+  }
+
+  private stoppedProblem(): Problem {
+    return problem('MESH-P102', { message: `${this.spec.id} was stopped` });
+  }
+
+  private settledAfterNow(): Promise<Result<void>> {
+    return new Promise((resolve) => this.waiters.add(resolve));
+  }
+
+  private settle(outcome: Result<void>): void {
+    for (const waiter of this.waiters) waiter(outcome);
+    this.waiters.clear();
+  }
+
+  private clearTimers(): void {
+    const { clock } = this.context;
+    if (this.retryTimer !== null) clock.clearTimeout(this.retryTimer);
+    if (this.streakTimer !== null) clock.clearTimeout(this.streakTimer);
+    this.retryTimer = null;
+    this.streakTimer = null;
+  }
+
+  private publish(state: EndpointState, appPort: number | null): Promise<void> {
+    return this.context.network.publish(this.spec.id, state, appPort);
+  }
+
+  private change(state: InstanceState, reason: string): void {
+    this.state = state;
+    this.reason = reason;
+    this.context.changed();
+  }
+
+  private note(text: string): void {
+    this.context.logs.note(this.spec.service.name, this.spec.id, text);
+  }
+
+  /** To the log, and to whoever is attached, with what the process said last. */
+  private report(level: MeshNotice['level'], text: string, problems: readonly Problem[], run: Run | null = null): void {
+    const { service, id } = this.spec;
+    const lines = (run?.recentLines() ?? []).slice(-FAILURE_LINES).map((line) => `\n  ${line}`);
+    this.note(text);
+    this.context.notice(level, service.name, `${id}: ${text}${lines.join('')}`, problems);
+  }
+}
+
+type FailureCode = 'MESH-N101' | 'MESH-P102' | 'MESH-P103' | 'MESH-P109';
+
+/** It ended by itself, or it was mesh that gave it up. */
+const failureCode = (exit: ProcessExit | null): FailureCode => (exit === null ? 'MESH-P103' : 'MESH-P102');
+
+/** `400 ms`, `1.2 s` */
+export function formatMs(ms: number): string {
+  return ms < 1_000 ? `${Math.round(ms)} ms` : `${Math.round(ms / 100) / 10} s`;
+}
