@@ -1,5 +1,4 @@
 #!/usr/bin/env -S node --import tsx
-await (await import('../src/runtime/client/main.ts')).main(
-  process.argv.slice(2),
-  new URL('../src', import.meta.url).pathname,
-);
+import { main } from '../src/runtime/client/main.ts';
+
+main(process.argv.slice(2), `${import.meta.dirname}/../src`);

@@ -1,2 +1,5 @@
 #!/usr/bin/env node
-await (await import('../dist/run.js')).main(process.argv.slice(2), new URL('../dist', import.meta.url).pathname);
+import module from 'node:module';
+
+module.enableCompileCache?.();
+import('../dist/run.js').then(({ main }) => main(process.argv.slice(2), `${import.meta.dirname}/../dist`));

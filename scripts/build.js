@@ -3,20 +3,21 @@
  * types, and the manifest that saves oclif from loading every command at each start. `npm ci` runs it as `prepare`,
  * and so does the first `npx mesh`: nothing is done if nothing changed (`--force`: it is).
  *
- * `--strict` (and CI=true): an entry point that does not exist is an error. `--partial`: so is none that does not
- * build, to try the CLI while the rest is in pieces.
+ * `--strict` (and CI=true): everything must be there and build, and nothing of an earlier build is left. Otherwise what
+ * does not build is reported and left out, so that one half-written module does not stop work on the others.
  */
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { build } from 'esbuild';
 
 const root = path.join(import.meta.dirname, '..');
-const staging = path.join(root, `.dist-${process.pid}`);
 const dist = path.join(root, 'dist');
+/** Below dist/, so that it is ignored by git and is an ES module by the package's type. */
+const staging = path.join(dist, `.staging-${process.pid}`);
 const strict = process.argv.includes('--strict') || process.env.CI === 'true';
-const partial = process.argv.includes('--partial');
+let complete = true;
 const pjson = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8'));
 
 /** CommonJS packages inside the bundle expect these. */
@@ -46,9 +47,12 @@ const common = {
   define: { 'process.env.NODE_ENV': '"production"', 'process.env.DEV': '"false"' },
   external: ['esbuild', 'fsevents', 'typescript', 'ts-node', 'tsx'],
   alias: { 'react-devtools-core': './scripts/stubs.js' },
-  logLevel: 'warning',
+  logLevel: strict ? 'warning' : 'error',
+  plugins: strict ? [] : [missingModules()],
 };
 
+/** A `mesh up` in the foreground may load a chunk of the build that it was started from so long. */
+const CHUNK_LIFE_MS = 24 * 3_600_000;
 /** Digest of what the last build was made from. */
 const inputsFile = path.join(dist, 'inputs');
 const inputs = digestOfInputs();
@@ -68,40 +72,80 @@ try {
       entryPoints: present({ run: 'src/runtime/client/main.ts', ...commands }),
       splitting: true,
       chunkNames: 'chunks/[name]-[hash]',
-    }),
+    }).catch(giveUpOn('the CLI')),
     ...Object.entries(
       present({
         daemon: 'src/runtime/daemon-process.ts',
-        'data-plane': 'src/proxy/data-plane.ts',
+        'data-plane': 'src/proxy/data-plane-process.ts',
         'config-loader': 'src/runtime/config/loader-process.ts',
       }),
     ).map(([name, file]) =>
-      build({ ...common, entryPoints: { [name]: file } }).catch((error) => {
-        if (!partial) throw error;
-      }),
+      build({ ...common, entryPoints: { [name]: file } }).catch(giveUpOn(file)),
     ),
     build({ ...common, banner: {}, entryPoints: present({ index: 'src/index.ts' }) }),
   ]);
-  await writeManifest();
+  if (existsSync(path.join(staging, 'run.js'))) await writeManifest();
   execFileSync(
     process.execPath,
     [typescript(), '--project', 'scripts/tsconfig.types.json', '--outDir', path.join(staging, 'types')],
     { cwd: root, stdio: 'inherit' },
   );
   readableTypes(path.join(staging, 'types'));
-  if (!partial) writeFileSync(path.join(staging, 'inputs'), inputs);
-  // At once, so that a `mesh` that starts meanwhile finds either the old build or the new one.
-  const old = `${staging}-old`;
-  if (existsSync(dist)) renameSync(dist, old);
-  renameSync(staging, dist);
-  rmSync(old, { recursive: true, force: true });
+  publish();
+  if (complete) writeFileSync(inputsFile, inputs);
 } finally {
   rmSync(staging, { recursive: true, force: true });
+}
+
+/** Only a command that needs the missing module fails, when it is run. */
+function missingModules() {
+  return {
+    name: 'missing-modules',
+    setup(builder) {
+      builder.onResolve({ filter: /^\.{1,2}\/.*\.tsx?$/ }, ({ path: name, resolveDir }) => {
+        if (existsSync(path.join(resolveDir, name))) return undefined;
+        complete = false;
+        process.stderr.write(`missing: ${path.relative(root, path.join(resolveDir, name))}\n`);
+        return { path: name, external: true };
+      });
+    },
+  };
+}
+
+function giveUpOn(what) {
+  return (error) => {
+    if (strict) throw error;
+    complete = false;
+    process.stderr.write(`not built: ${what}\n`);
+  };
+}
+
+/**
+ * File by file, each at once: a `mesh` that runs or starts meanwhile always finds a whole module. Chunks carry their
+ * hash, so those of a running one stay what they were; they go when nobody can need them any more.
+ */
+function publish() {
+  const built = readdirSync(staging, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => path.relative(staging, path.join(entry.parentPath, entry.name)));
+  const order = (file) => (file.startsWith('chunks') ? 0 : 1);
+  for (const file of built.sort((a, b) => order(a) - order(b))) {
+    mkdirSync(path.dirname(path.join(dist, file)), { recursive: true });
+    renameSync(path.join(staging, file), path.join(dist, file));
+  }
+  for (const entry of readdirSync(dist, { recursive: true, withFileTypes: true })) {
+    const file = path.join(entry.parentPath, entry.name);
+    const name = path.relative(dist, file);
+    if (!entry.isFile() || built.includes(name) || name.startsWith('.staging-')) continue;
+    const age = Date.now() - (statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? 0);
+    if (strict || !name.startsWith('chunks') || age > CHUNK_LIFE_MS) rmSync(file, { force: true });
+  }
 }
 
 /** @param {Record<string, string>} entries */
 function present(entries) {
   const missing = Object.values(entries).filter((file) => !existsSync(path.join(root, file)));
+  if (missing.length > 0) complete = false;
   for (const file of missing) process.stderr.write(`${strict ? 'error' : 'skipped'}: there is no ${file}\n`);
   if (strict && missing.length > 0) throw new Error('the build is not complete');
   return Object.fromEntries(Object.entries(entries).filter(([, file]) => !missing.includes(file)));

@@ -33,5 +33,7 @@ export function parsePath(path: string): PathSegment[] {
 /** Whether `path` is `base` or lies below it. */
 export function isWithin(path: string, base: string): boolean {
   if (base === '') return true;
-  return path.startsWith(base) && (path.length === base.length || path[base.length] === '.' || path[base.length] === '[');
+  return (
+    path.startsWith(base) && (path.length === base.length || path[base.length] === '.' || path[base.length] === '[')
+  );
 }

@@ -13,11 +13,17 @@ const DEFAULT_PORT: Readonly<Record<string, number>> = { 'http:': 80, 'https:': 
 /** The address that a URL of an external service stands for, or what is wrong with the URL. */
 export function parseExternal(text: string): ExternalAddress | { readonly wrong: string } {
   if (!URL.canParse(text)) {
-    return { wrong: /^[\w.-]+(:\d+)?$/.test(text) ? `with its scheme: 'http://${text}'` : 'a URL such as http://127.0.0.1:9000' };
+    return {
+      wrong: /^[\w.-]+(:\d+)?$/.test(text)
+        ? `with its scheme: 'http://${text}'`
+        : 'a URL such as http://127.0.0.1:9000',
+    };
   }
   const url = new URL(text);
   if (!['http:', 'https:', 'tcp:'].includes(url.protocol)) {
-    return { wrong: /^[\w.-]+:\d+$/.test(text) ? `with its scheme: 'http://${text}'` : 'the scheme is http, https or tcp' };
+    return {
+      wrong: /^[\w.-]+:\d+$/.test(text) ? `with its scheme: 'http://${text}'` : 'the scheme is http, https or tcp',
+    };
   }
   if (url.username !== '' || url.password !== '') return { wrong: 'without user and password' };
   if (!['', '/'].includes(url.pathname) || url.search !== '' || url.hash !== '') {

@@ -7,7 +7,8 @@ function editDistance(a: string, b: string, limit: number): number {
     const row = [i];
     for (let j = 1; j <= b.length; j++) {
       let cost = Math.min(last[j] + 1, row[j - 1] + 1, last[j - 1] + (a[i - 1] === b[j - 1] ? 0 : 1));
-      if (i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1]) cost = Math.min(cost, beforeLast[j - 2] + 1);
+      if (i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1])
+        cost = Math.min(cost, beforeLast[j - 2] + 1);
       row.push(cost);
     }
     beforeLast = last;
@@ -39,6 +40,7 @@ export function nearest(word: string, candidates: Iterable<string>): string | un
 export function suggest(word: string, candidates: readonly string[], none: string): string {
   if (candidates.length === 0) return none;
   const near = nearest(word, candidates);
-  const shown = candidates.slice(0, 12).join(', ') + (candidates.length > 12 ? `, and ${candidates.length - 12} more` : '');
+  const shown =
+    candidates.slice(0, 12).join(', ') + (candidates.length > 12 ? `, and ${candidates.length - 12} more` : '');
   return near === undefined ? `there is: ${shown}` : `did you mean '${near}'? There is: ${shown}`;
 }

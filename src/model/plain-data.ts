@@ -20,7 +20,8 @@ export function plainDataProblems(input: unknown): Problem[] {
       case 'undefined':
         return;
       case 'number':
-        if (!Number.isFinite(value)) problems.push(problem('MESH-C008', { path, message: `${value} is not a finite number` }));
+        if (!Number.isFinite(value))
+          problems.push(problem('MESH-C008', { path, message: `${value} is not a finite number` }));
         return;
       case 'function':
         problems.push(
@@ -38,7 +39,10 @@ export function plainDataProblems(input: unknown): Problem[] {
     }
     if (value === null) return;
     if (isPromise(value)) {
-      const hint = path.length === 0 ? 'export default await ...' : 'put await in front, in an async function: defineMesh(async () => ...)';
+      const hint =
+        path.length === 0
+          ? 'export default await ...'
+          : 'put await in front, in an async function: defineMesh(async () => ...)';
       problems.push(problem('MESH-C005', { path, message: 'found a Promise that was not awaited', hint }));
       return;
     }

@@ -1,4 +1,5 @@
 import path from 'node:path';
+import { protocolOf } from './checks/context.ts';
 import type {
   FiltersConfig,
   GatewayRouteConfig,
@@ -8,9 +9,15 @@ import type {
   RouteConfig,
   ServiceConfig,
 } from './config.ts';
-import { protocolOf } from './checks/context.ts';
 import { parseExternal } from './external.ts';
-import { effectivePolicies, ms, type Policies, type PolicyLevel } from './precedence.ts';
+import {
+  effectivePolicies,
+  effectiveRoutePolicies,
+  ms,
+  type Policies,
+  type PolicyLevel,
+  type RoutePolicies,
+} from './precedence.ts';
 import type {
   Backend,
   Command,
@@ -133,7 +140,8 @@ function resolveSubsets(service: ServiceConfig): ResolvedSubset[] {
 
 function resolveDependencies({ dependsOn }: ServiceConfig, config: MeshConfig): ResolvedService['dependsOn'] {
   if (dependsOn === undefined) return [];
-  if (!Array.isArray(dependsOn)) return Object.entries(dependsOn).map(([service, condition]) => ({ service, condition }));
+  if (!Array.isArray(dependsOn))
+    return Object.entries(dependsOn).map(([service, condition]) => ({ service, condition }));
   return [...new Set(dependsOn)].map((service) => ({
     service,
     condition: config.services[service]?.task === true ? 'completed' : 'ready',
@@ -163,16 +171,21 @@ function probeAction(probe: ProbeConfig): ResolvedProbe['action'] {
   return { kind: 'tcp', port: probe.tcp?.port ?? null };
 }
 
-type RoutePolicies = Pick<Policies, 'timeouts' | 'retries'>;
-
-function resolveServiceRoutes(name: string, service: ServiceConfig, defaults: PolicyLevel, own: Policies): ResolvedRoute[] {
+function resolveServiceRoutes(
+  name: string,
+  service: ServiceConfig,
+  defaults: PolicyLevel,
+  own: Policies,
+): ResolvedRoute[] {
   if ((service.routes ?? []).length === 0) {
     // It stands for the service as a whole, and so does its name in tap and traces.
     return [routeOf({}, name, `services.${name}`, [allOf(name)], own, [], [resolvedAny()])];
   }
   const routes = service.routes!;
   const built = (route: RouteConfig): RoutePolicies =>
-    route.timeouts === undefined && route.retries === undefined ? own : effectivePolicies(defaults, service, route);
+    route.timeouts === undefined && route.retries === undefined
+      ? own
+      : effectiveRoutePolicies(defaults, service, route);
   return ordered(routes, `services.${name}.routes`, (route) => ({
     policies: built(route),
     backends: route.filters?.redirect === undefined ? (route.backends ?? [{}]).map((b) => backendOf(b, name)) : [],
@@ -211,11 +224,11 @@ function gatewayPolicies(config: MeshConfig, route: GatewayRouteConfig): RoutePo
   const backends = route.backends ?? [];
   const own: PolicyLevel = { timeouts: route.timeouts, retries: route.retries };
   if (backends.every(({ subset }) => subset === undefined)) {
-    return effectivePolicies({ timeouts: { idle: '0s' }, retries: false }, own);
+    return effectiveRoutePolicies({ timeouts: { idle: '0s' }, retries: false }, own);
   }
   const services = new Set(backends.map(({ service }) => service));
   const only = services.size === 1 ? config.services[backends[0].service] : undefined;
-  return effectivePolicies(config.defaults ?? {}, only ?? {}, own);
+  return effectiveRoutePolicies(config.defaults ?? {}, only ?? {}, own);
 }
 
 interface RouteParts {
@@ -241,7 +254,9 @@ function ordered<R extends GatewayRouteConfig | RouteConfig>(
     }
     last = alternative;
     const { policies, backends, owner } = parts[i];
-    result.push(routeOf(routes[i], routes[i].name ?? `${owner}-${i + 1}`, `${base}[${i}]`, backends, policies, hosts, [spec]));
+    result.push(
+      routeOf(routes[i], routes[i].name ?? `${owner}-${i + 1}`, `${base}[${i}]`, backends, policies, hosts, [spec]),
+    );
   }
   return result;
 }

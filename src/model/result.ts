@@ -17,7 +17,7 @@ export interface Problem {
 }
 
 export type Result<T> =
-  | { ok: true; value: T; /** What is doubtful about it, none of severity `error`. */ warnings?: readonly Problem[] }
+  | { ok: true; value: T /** What is doubtful about it, none of severity `error`. */; warnings?: readonly Problem[] }
   | { ok: false; problems: readonly Problem[] };
 
 export const ok = <T>(value: T): Result<T> => ({ ok: true, value });

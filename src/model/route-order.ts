@@ -82,11 +82,15 @@ function matchRank({ path, methods, headers, query }: Match): number[] {
 
 /** A match with its gRPC part turned into the path of the call (`/pkg.Service/Method`). */
 export function resolveMatch(config: MatchConfig): Match {
-  const methods = config.method === undefined ? [] : typeof config.method === 'string' ? [config.method] : config.method;
+  const methods =
+    config.method === undefined ? [] : typeof config.method === 'string' ? [config.method] : config.method;
   return {
     path: config.grpc === undefined ? pathOf(config.path) : grpcPath(config.grpc),
     methods: [...new Set(methods.map((method) => method.toUpperCase()))],
-    headers: Object.entries(config.headers ?? {}).map(([name, value]) => ({ name: name.toLowerCase(), match: valueMatch(value) })),
+    headers: Object.entries(config.headers ?? {}).map(([name, value]) => ({
+      name: name.toLowerCase(),
+      match: valueMatch(value),
+    })),
     query: Object.entries(config.query ?? {}).map(([name, value]) => ({ name, match: valueMatch(value) })),
   };
 }
@@ -102,7 +106,9 @@ function pathOf(path: MatchConfig['path']): Match['path'] {
 
 function grpcPath({ service, method }: NonNullable<MatchConfig['grpc']>): Match['path'] {
   if (service === undefined) return method === undefined ? null : { kind: 'regex', value: `/[^/]+/${method}` };
-  return method === undefined ? { kind: 'prefix', value: `/${service}` } : { kind: 'exact', value: `/${service}/${method}` };
+  return method === undefined
+    ? { kind: 'prefix', value: `/${service}` }
+    : { kind: 'exact', value: `/${service}/${method}` };
 }
 
 function valueMatch(config: ValueMatchConfig): ValueMatch {

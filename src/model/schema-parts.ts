@@ -27,8 +27,12 @@ export function readIssue(text: string): IssueText {
 type Issue = v.BaseIssue<unknown>;
 
 /** What is wrong with a value that is not of the type that belongs there. */
-function wrongType(expected: string, hint?: (input: unknown) => string): (issue: Issue) => string {
-  return ({ input }) => writeIssue('MESH-C102', `expected ${expected}, found ${show(input)}`, hint?.(input) ?? '');
+function wrongType(
+  expected: string,
+  hint?: (input: unknown) => string,
+  code: Code = 'MESH-C102',
+): (issue: Issue) => string {
+  return ({ input }) => writeIssue(code, `expected ${expected}, found ${show(input)}`, hint?.(input) ?? '');
 }
 
 /** Schemas by key. A key that may be left out has an optional schema, any other a required one. */
@@ -94,7 +98,9 @@ function unknownKey(what: string, allowed: readonly string[]): v.GenericSchema<n
 /** Puts the name of an unknown key into its message and works out what was meant. */
 export function nameUnknownKey(issue: IssueText, key: string): IssueText {
   const allowed = issue.hint === undefined ? [] : issue.hint.split(', ');
-  const meant = [FOREIGN_WORDS[key], nearest(key, allowed)].find((word) => word !== undefined && allowed.includes(word));
+  const meant = [FOREIGN_WORDS[key], nearest(key, allowed)].find(
+    (word) => word !== undefined && allowed.includes(word),
+  );
   const list = `allowed: ${issue.hint ?? 'none'}`;
   return {
     code: issue.code,
@@ -103,10 +109,24 @@ export function nameUnknownKey(issue: IssueText, key: string): IssueText {
   };
 }
 
+/** Keys that valibot passes over in silence, and that would be found on objects that do not have them. */
+const TREACHEROUS_KEYS = ['__proto__', 'constructor', 'prototype'] as const;
+
+const treacherousKey = (input: unknown): string | undefined =>
+  TREACHEROUS_KEYS.find((key) => Object.hasOwn(input as object, key));
+
 /** valibot takes a list, a date or a Map for an object; none of them is one here. */
 function guarded(schema: v.GenericSchema<unknown>, message: (issue: Issue) => string): v.GenericSchema<unknown> {
-  const refused = v.custom<unknown>(() => false, message);
-  return v.lazy((input) => (isPlainObject(input) ? schema : refused));
+  const refused = v.custom<unknown>(
+    () => false,
+    (issue) => {
+      const key = isPlainObject(issue.input) ? treacherousKey(issue.input) : undefined;
+      return key === undefined
+        ? message(issue)
+        : writeIssue('MESH-C108', `nothing can be called ${quote(key)}`, 'choose another name');
+    },
+  );
+  return v.lazy((input) => (isPlainObject(input) && treacherousKey(input) === undefined ? schema : refused));
 }
 
 /** Whatever realm it comes from: configurations are evaluated in a context of their own. */
@@ -174,7 +194,10 @@ export function notAllowed(input: unknown, allowed: readonly string[]): string {
 export function list<T>(what: string, item: v.GenericSchema<T>, least = 0): v.GenericSchema<T[]> {
   const array = v.array(item, wrongType(`a list of ${what}`));
   if (least === 0) return array;
-  return v.pipe(array, v.check((items) => items.length >= least, writeIssue('MESH-C117', `a list of ${what} without any`)));
+  return v.pipe(
+    array,
+    v.check((items) => items.length >= least, writeIssue('MESH-C117', `a list of ${what} without any`)),
+  );
 }
 
 /** An object with keys of the user's choice. */
@@ -206,12 +229,16 @@ export function text(
   expected: string,
   test?: (value: string) => string | undefined,
   hint?: (input: unknown) => string,
+  typeCode?: Code,
 ): v.GenericSchema<string> {
-  const string = v.string(wrongType(expected, hint));
+  const string = v.string(wrongType(expected, hint, typeCode));
   if (test === undefined) return string;
   return v.pipe(
     string,
-    v.check((value: string) => test(value) === undefined, ({ input }) => test(input as string)!),
+    v.check(
+      (value: string) => test(value) === undefined,
+      ({ input }) => test(input as string)!,
+    ),
   );
 }
 
@@ -228,20 +255,28 @@ const notNul = (what: string, value: string): string | undefined =>
 export function commandLine(): v.GenericSchema<string | string[]> {
   const line = nonEmpty('a command');
   const argument = text('an argument', (value) => notNul('an argument', value));
-  const noProgram = writeIssue('MESH-C117', 'a command without a program', "a list of the program and its arguments: ['node', 'app.js']");
+  const noProgram = writeIssue(
+    'MESH-C117',
+    'a command without a program',
+    "a list of the program and its arguments: ['node', 'app.js']",
+  );
   const argv = v.pipe(
     list('arguments', argument),
     v.check((items) => items.length > 0 && items[0].trim() !== '', noProgram),
   );
   const neither = text("a command line, or a program and its arguments such as ['node', 'app.js']");
-  return either<string | string[]>((input) => (Array.isArray(input) ? argv : typeof input === 'string' ? line : neither));
+  return either<string | string[]>((input) =>
+    Array.isArray(input) ? argv : typeof input === 'string' ? line : neither,
+  );
 }
 
 export function number(what: string, least: number, most: number, whole = true): v.GenericSchema<number> {
   const range = most === Number.MAX_SAFE_INTEGER ? `${least} or more` : `from ${least} to ${most}`;
   const expected = `${what}, a ${whole ? 'whole ' : ''}number ${range}`;
   const unquote = (input: unknown): string =>
-    typeof input === 'string' && input.trim() !== '' && Number.isFinite(Number(input)) ? `without quotes: ${Number(input)}` : '';
+    typeof input === 'string' && input.trim() !== '' && Number.isFinite(Number(input))
+      ? `without quotes: ${Number(input)}`
+      : '';
   return v.pipe(
     v.number(wrongType(expected, unquote)),
     v.check(
@@ -268,11 +303,17 @@ export function duration(leastMs = 0, mostMs = MAX_TIMER_MS): v.GenericSchema<st
         const hint = guess === null ? 'digits and a unit h, m, s or ms, without blanks' : `did you mean '${guess}'?`;
         return writeIssue('MESH-C105', `expected ${DURATION_FORM}, found ${quote(value)}`, hint);
       }
-      if (ms < leastMs) return writeIssue('MESH-C120', `${quote(value)} is too short`, `at least ${formatDuration(leastMs)}`);
-      if (ms > mostMs) return writeIssue('MESH-C120', `${quote(value)} is too long`, `at most ${formatDuration(mostMs)}`);
+      if (ms < leastMs)
+        return writeIssue('MESH-C120', `${quote(value)} is too short`, `at least ${formatDuration(leastMs)}`);
+      if (ms > mostMs)
+        return writeIssue('MESH-C120', `${quote(value)} is too long`, `at most ${formatDuration(mostMs)}`);
       return undefined;
     },
-    (input) => (typeof input === 'number' && Number.isInteger(input) && input >= 0 ? `say the unit: '${input}s' or '${input}ms'` : ''),
+    (input) =>
+      typeof input === 'number' && Number.isInteger(input) && input >= 0
+        ? `say the unit: '${input}s' or '${input}ms'`
+        : '',
+    'MESH-C105',
   );
 }
 

@@ -64,10 +64,18 @@ export const trustDomain: v.GenericSchema<string> = text('a trust domain', (valu
 /** An absolute path without query. */
 export const urlPath: v.GenericSchema<string> = text('a path', (value) => {
   if (!value.startsWith('/')) {
-    return writeIssue('MESH-C115', `${quote(value)} is not a path`, `a path begins with /: did you mean ${quote(`/${value}`)}?`);
+    return writeIssue(
+      'MESH-C115',
+      `${quote(value)} is not a path`,
+      `a path begins with /: did you mean ${quote(`/${value}`)}?`,
+    );
   }
   return /[\s\p{Cc}\p{Cs}?#]/u.test(value)
-    ? writeIssue('MESH-C115', `${quote(value)} is not a path`, 'a path has no query, fragment, blanks or control characters')
+    ? writeIssue(
+        'MESH-C115',
+        `${quote(value)} is not a path`,
+        'a path has no query, fragment, blanks or control characters',
+      )
     : undefined;
 });
 
@@ -131,8 +139,7 @@ export const headerValue: v.GenericSchema<string> = text(
 /** A part of a header value or query value. */
 export const plainText: v.GenericSchema<string> = text(
   'text',
-  (value) =>
-    FIELD_VALUE.test(value) ? undefined : writeIssue('MESH-C112', `${quote(value)} has a control character`),
+  (value) => (FIELD_VALUE.test(value) ? undefined : writeIssue('MESH-C112', `${quote(value)} has a control character`)),
   textOf,
 );
 
@@ -160,7 +167,8 @@ export const hostPattern: v.GenericSchema<string> = text('a host name', (value) 
 
 function notHost(value: string): string {
   const bare = value.replace(/^[a-z]+:\/\//i, '').replace(/[:/].*$/s, '');
-  const hint = bare !== value && isHost(bare) ? `did you mean '${bare}'?` : "such as 'shop.localhost'; `*.` only in front";
+  const hint =
+    bare !== value && isHost(bare) ? `did you mean '${bare}'?` : "such as 'shop.localhost'; `*.` only in front";
   return writeIssue('MESH-C113', `${quote(value)} is not a host name`, hint);
 }
 
@@ -184,7 +192,11 @@ export const environmentValue: v.GenericSchema<string> = text(
 export const grpcService: v.GenericSchema<string> = text('the name of a gRPC service', (value) =>
   GRPC_SERVICE.test(value)
     ? undefined
-    : writeIssue('MESH-C121', `${quote(value)} is not the name of a gRPC service`, "the full name: 'shop.v1.OrderService'"),
+    : writeIssue(
+        'MESH-C121',
+        `${quote(value)} is not the name of a gRPC service`,
+        "the full name: 'shop.v1.OrderService'",
+      ),
 );
 
 /** The service of a health check; empty is the whole server. */

@@ -133,9 +133,7 @@ export const meshConfig = closed<MeshConfig>('the configuration', {
   name: label,
   trustDomain: optional(trustDomain),
   namespace: optional(label),
-  identity: optional(
-    closed<IdentityConfig>('identity', { ttl: optional(duration(LEAST_TTL_MS, MOST_TTL_MS)) }),
-  ),
+  identity: optional(closed<IdentityConfig>('identity', { ttl: optional(duration(LEAST_TTL_MS, MOST_TTL_MS)) })),
   proxies: optional(number('a number of processes', 1, 64)),
   gateway: optional(gateway),
   defaults: optional(defaults),

@@ -22,19 +22,20 @@ export interface Validation {
  * for what its parts say about each other; nothing is said about a place that already has a problem of its own.
  */
 export function validateConfig(input: unknown): Validation {
-  const foreign = plainDataProblems(input);
-  const root = notAnObject(input, foreign);
-  if (root !== null) return { config: null, problems: root };
+  if (!isPlainObject(input)) return { config: null, problems: [notAnObject(input)] };
 
-  // A Promise or NaN is also of the wrong type: what was said first about a place is enough.
+  const structural = structuralProblems(input);
+  // What is no plain data does not fit the schema either, so a clean configuration is not searched for it. Of a place
+  // where there is a Promise, that it also is of the wrong type is not worth saying.
+  const foreign = structural.length === 0 ? [] : plainDataProblems(input);
   const foreignPaths = new Set(foreign.map((p) => p.path));
-  const own = [...foreign, ...structuralProblems(input).filter((p) => !foreignPaths.has(p.path))];
-  const config = own.length === 0 ? (input as MeshConfig) : withoutBroken(input);
+  const own = [...foreign, ...structural.filter((p) => !foreignPaths.has(p.path))];
+  const config = own.length === 0 ? (input as unknown as MeshConfig) : withoutBroken(input);
   const brokenPaths = own.map((p) => p.path ?? '');
   const found: Problem[] = [];
   const context: CheckContext = {
     config,
-    serviceNames: new Set(isPlainObject((input as MeshConfig).services) ? Object.keys((input as MeshConfig).services) : []),
+    serviceNames: new Set(isPlainObject(input.services) ? Object.keys(input.services) : []),
     isBroken: (path) => brokenPaths.some((broken) => isWithin(broken, path)),
     report: (p) => found.push(p),
   };
@@ -45,11 +46,11 @@ export function validateConfig(input: unknown): Validation {
 }
 
 /** There is nothing to go on where the whole is of the wrong kind. */
-function notAnObject(input: unknown, foreign: Problem[]): Problem[] | null {
-  if (isPlainObject(input)) return null;
-  if (foreign.length > 0 && foreign[0].path === '') return [foreign[0]];
+function notAnObject(input: unknown): Problem {
+  const [foreign] = plainDataProblems(input);
+  if (foreign !== undefined && foreign.path === '') return foreign;
   const hint = "export default defineMesh({ version: 1, name: 'shop', services: {} })";
-  return [problem('MESH-C007', { path: '', message: `the configuration is ${show(input)}, not an object`, hint })];
+  return problem('MESH-C007', { path: '', message: `the configuration is ${show(input)}, not an object`, hint });
 }
 
 function structuralProblems(input: unknown): Problem[] {
@@ -59,7 +60,11 @@ function structuralProblems(input: unknown): Problem[] {
     const { code, message, hint } = named;
     if (code === 'MESH-C104' && path.length === 1 && path[0] === 'version') {
       const version = show((input as { version: unknown }).version);
-      return problem('MESH-C009', { path, message: `version ${version} is not known`, hint: 'this mesh reads version: 1' });
+      return problem('MESH-C009', {
+        path,
+        message: `version ${version} is not known`,
+        hint: 'this mesh reads version: 1',
+      });
     }
     return problem(code, { path, message, hint });
   });

@@ -30,17 +30,16 @@ export interface PresentedIdentity {
 }
 
 /**
- * Context of both ends of a link. The anchors are the mesh's own intermediate, not the user's root under which every
- * other mesh of that user hangs too; hence `allowPartialTrustChain`. The sockets on top of it take `requestCert: true`
- * (server), `rejectUnauthorized: false` (true would end the connection without saying why) and `checkServerIdentity:
- * () => undefined` (client), and must then ask `checkClientIdentity` or `checkServerIdentity` below.
+ * Context of both ends of a link. The anchors are the mesh's own authority, not the user's root under which every other
+ * mesh of that user hangs too. The sockets on top of it take `requestCert: true` (server), `rejectUnauthorized: false`
+ * (true would end the connection without saying why) and `checkServerIdentity: () => undefined` (client), and must then
+ * ask `checkClientIdentity` or `checkServerIdentity` below.
  */
 export function linkContextOptions(identity: PresentedIdentity, trustAnchors: readonly string[]): SecureContextOptions {
   return {
     cert: identity.certificate,
     key: identity.privateKey,
     ca: [...trustAnchors],
-    allowPartialTrustChain: true,
     minVersion: 'TLSv1.2',
   };
 }
@@ -50,7 +49,10 @@ export function checkClientIdentity(socket: TLSSocket, trustDomain: string, nowM
   return peerIdentity(socket.getPeerX509Certificate(), verificationError(socket), trustDomain, nowMs);
 }
 
-/** Whether the workload that was meant answered: for a client, after the handshake. */
+/**
+ * Whether the workload that was meant answered: for a client, after the handshake. A client must not pass `session`:
+ * Node does not know the server's certificate in a resumed session, so that this refuses it.
+ */
 export function checkServerIdentity(
   socket: TLSSocket,
   trustDomain: string,
@@ -199,10 +201,15 @@ function afterQuoted(text: string, start: number): number {
   return text.length;
 }
 
-/** Node types it as an Error; it is the code as a string, or null. */
+/**
+ * What the TLS library found, or undefined if it was content. Node types the error as an Error, while it is a code. A
+ * socket that is neither authorized nor has an error was never verified (a TLSSocket on the server side that belongs
+ * to no tls.Server): that must not pass for content.
+ */
 function verificationError(socket: TLSSocket): string | undefined {
+  if (socket.authorized) return undefined;
   const error = socket.authorizationError as unknown;
-  if (error === null || error === undefined) return undefined;
+  if (error === null || error === undefined) return 'NOT_VERIFIED';
   return typeof error === 'string' ? error : ((error as NodeJS.ErrnoException).code ?? String(error));
 }
 

@@ -5,7 +5,7 @@ import { ok } from '../model/result.ts';
 import { systemClock } from './clock.ts';
 import { ConfigLoader } from './config/config-loader.ts';
 import { ConfigWatcher } from './config/config-watcher.ts';
-import { packageEntry } from './control/package-root.ts';
+import { packageRoot } from './control/package-root.ts';
 import { type ControlServer, serveControl } from './control/server.ts';
 import { openCertificateAuthority } from './identity/certificate-authority.ts';
 import { bundleWithSystemRoots } from './identity/system-roots.ts';
@@ -93,7 +93,7 @@ async function compose(options: DaemonOptions, closers: (() => unknown)[]): Prom
     authority: authority.value,
     ledger: ledger.value,
     logs,
-    launcher: new DataPlaneLauncher(packageEntry('data-plane'), path.join(directory.value.path, 'data-plane.log'), ledger.value),
+    launcher: new DataPlaneLauncher(path.join(packageRoot(), 'dist', 'data-plane.js'), path.join(directory.value.path, 'data-plane.log'), ledger.value),
     trustEnvironment: trustEnvironment(authority.value.rootPath, written ? bundle : null),
   });
   for (const notice of authority.value.notices) mesh.tell('warning', '', notice.message, [notice]);

@@ -1,6 +1,4 @@
-import { changedServices } from '../model/changes.ts';
 import type { RuntimeState } from '../model/compile.ts';
-import { serviceEnvironment } from '../model/environment.ts';
 import { problem } from '../model/errors.ts';
 import type { ResolvedConfig } from '../model/resolved.ts';
 import { fail, ok, type Problem, type Result } from '../model/result.ts';
@@ -99,8 +97,6 @@ export class Mesh implements MeshControl {
       logs: options.logs,
       clock: systemClock,
       random: Math.random,
-      environment: (instance, ports) => serviceEnvironment(this.loaded.config, instance, ports),
-      changes: changedServices,
       isForeign: (instance) => instance.startsWith(DATA_PLANE),
     });
     this.supervisor.onChange(() => this.changed());

@@ -51,7 +51,13 @@ function checkDependency(context: CheckContext, name: string, { on, condition, p
   if (on === 'gateway') {
     const hasPort = config.gateway?.http !== undefined || config.gateway?.https !== undefined;
     if (!hasPort && !context.isBroken('gateway')) {
-      report(problem('MESH-C221', { path, message: 'there is no gateway to depend on', hint: 'add gateway: { http: 8080, routes: [...] }' }));
+      report(
+        problem('MESH-C221', {
+          path,
+          message: 'there is no gateway to depend on',
+          hint: 'add gateway: { http: 8080, routes: [...] }',
+        }),
+      );
     }
   } else if (!serviceNames.has(on)) {
     const hint = suggest(on, [...serviceNames], 'there are no services');
@@ -71,7 +77,9 @@ function checkDependency(context: CheckContext, name: string, { on, condition, p
     );
   }
   if (condition === 'ready' && task) {
-    report(problem('MESH-C216', { path, message: `${on} is a task, so it never becomes ready`, hint: "use 'completed'" }));
+    report(
+      problem('MESH-C216', { path, message: `${on} is a task, so it never becomes ready`, hint: "use 'completed'" }),
+    );
   }
 }
 

@@ -67,7 +67,10 @@ function checkSource({ report }: CheckContext, path: string, service: ServiceCon
   report(
     problem('MESH-C201', {
       path,
-      message: subsets.length > without.length ? `found no command for subset ${without.join(', ')}` : 'found neither command nor external',
+      message:
+        subsets.length > without.length
+          ? `found no command for subset ${without.join(', ')}`
+          : 'found neither command nor external',
       hint: "say what to run (command: 'node app.js'), or where it runs already (external: 'http://127.0.0.1:9000')",
     }),
   );
@@ -76,7 +79,13 @@ function checkSource({ report }: CheckContext, path: string, service: ServiceCon
 function checkExternal({ report }: CheckContext, path: string, service: ServiceConfig, url: string): void {
   const address = parseExternal(url);
   if ('wrong' in address) {
-    report(problem('MESH-C114', { path: `${path}.external`, message: `${quote(url)} is not the address of a service`, hint: address.wrong }));
+    report(
+      problem('MESH-C114', {
+        path: `${path}.external`,
+        message: `${quote(url)} is not the address of a service`,
+        hint: address.wrong,
+      }),
+    );
   } else if (service.protocol !== undefined && (service.protocol === 'tcp') !== address.tcp) {
     report(
       problem('MESH-C114', {
@@ -124,9 +133,10 @@ function checkTask({ report }: CheckContext, path: string, service: ServiceConfi
 function checkPortVariable({ report }: CheckContext, path: string, service: ServiceConfig): void {
   const places: [string, Record<string, string> | undefined][] = [
     [`${path}.env.PORT`, service.env],
-    ...Object.entries(service.subsets ?? {}).map(
-      ([name, subset]): [string, Record<string, string> | undefined] => [`${path}.subsets.${name}.env.PORT`, subset.env],
-    ),
+    ...Object.entries(service.subsets ?? {}).map(([name, subset]): [string, Record<string, string> | undefined] => [
+      `${path}.subsets.${name}.env.PORT`,
+      subset.env,
+    ]),
   ];
   for (const [place, env] of places) {
     if (env?.PORT === undefined) continue;

@@ -1,6 +1,6 @@
 import { formatPath } from '../config-path.ts';
 import { problem } from '../errors.ts';
-import { effectivePolicies, type PolicyLevel } from '../precedence.ts';
+import { effectivePolicies, effectiveRoutePolicies, type PolicyLevel } from '../precedence.ts';
 import type { ResolvedRoute } from '../resolved.ts';
 import { formatDuration } from '../units.ts';
 import { type CheckContext, instanceCounts, isTcp } from './context.ts';
@@ -23,23 +23,27 @@ export function checkPolicies(context: CheckContext): void {
   }
 }
 
-const overrides = (level: PolicyLevel): boolean => level.retries !== undefined || level.timeouts !== undefined;
+const overrides = ({ retries, timeouts }: PolicyLevel): boolean =>
+  timeouts?.request !== undefined || (retries !== undefined && retries !== false);
 
 function checkLevel({ report }: CheckContext, path: string, levels: readonly PolicyLevel[]): void {
   const own = levels[levels.length - 1];
-  if (!overrides(own) && own.restart === undefined) return;
-  const { timeouts, retries, restart } = effectivePolicies(...levels);
+  if ((own.restart?.backoff ?? own.restart?.maxBackoff) !== undefined) {
+    checkBackoff(`${path}.restart`, effectivePolicies(...levels).restart);
+  }
+  if (!overrides(own)) return;
+  const { timeouts, retries } = effectiveRoutePolicies(...levels);
+  if (retries === null) return;
   const ownRetries = own.retries === false ? undefined : own.retries;
+  if (ownRetries?.perTryTimeout !== undefined) checkTryTimeout(`${path}.retries.perTryTimeout`, timeouts, retries);
+  else if (own.timeouts?.request !== undefined) checkTryTimeout(`${path}.timeouts.request`, timeouts, retries);
+  if ((ownRetries?.backoff ?? ownRetries?.maxBackoff) !== undefined) checkBackoff(`${path}.retries`, retries);
 
-  if (retries !== null && (ownRetries?.perTryTimeout !== undefined || own.timeouts?.request !== undefined)) {
-    checkTryTimeout(ownRetries?.perTryTimeout !== undefined ? `${path}.retries.perTryTimeout` : `${path}.timeouts.request`, timeouts, retries);
-  }
-  if (retries !== null && (ownRetries?.backoff ?? ownRetries?.maxBackoff) !== undefined) {
-    checkBackoff(`${path}.retries`, retries);
-  }
-  if ((own.restart?.backoff ?? own.restart?.maxBackoff) !== undefined) checkBackoff(`${path}.restart`, restart);
-
-  function checkTryTimeout(place: string, { requestMs }: { requestMs: number }, policy: NonNullable<ResolvedRoute['retries']>): void {
+  function checkTryTimeout(
+    place: string,
+    { requestMs }: { requestMs: number },
+    policy: NonNullable<ResolvedRoute['retries']>,
+  ): void {
     if (requestMs === 0 || policy.perTryTimeoutMs <= requestMs) return;
     report(
       problem('MESH-C306', {

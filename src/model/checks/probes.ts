@@ -9,7 +9,8 @@ const CHECK_ACTIONS = ['http', 'tcp', 'grpc'] as const satisfies (keyof HealthCh
 /** Probes of processes and health checks of proxies: one action each, and one that can work. */
 export function checkProbes(context: CheckContext): void {
   const { config, report } = context;
-  if (config.defaults?.healthCheck !== undefined) checkActions(context, 'defaults.healthCheck', config.defaults.healthCheck, true);
+  if (config.defaults?.healthCheck !== undefined)
+    checkActions(context, 'defaults.healthCheck', config.defaults.healthCheck, true);
   for (const [name, service] of Object.entries(config.services)) {
     for (const kind of PROBES) {
       const probe = service[kind];
@@ -30,7 +31,13 @@ const grpcOnTcp = (path: string) =>
     hint: "use a tcp check, or protocol: 'grpc'",
   });
 
-function checkProbe({ report }: CheckContext, path: string, kind: string, probe: ProbeConfig, service: ServiceConfig): void {
+function checkProbe(
+  { report }: CheckContext,
+  path: string,
+  kind: string,
+  probe: ProbeConfig,
+  service: ServiceConfig,
+): void {
   const actions = PROBE_ACTIONS.filter((action) => probe[action] !== undefined);
   if (actions.length !== 1) {
     report(

@@ -18,7 +18,9 @@ function checkTable(context: CheckContext, path: string, routes: readonly (Route
   // What broke may have been the very condition that lets others have their requests.
   const anyBroken = context.isBroken(path);
   const judged = routes.map((route, i): RouteConditions | undefined =>
-    anyBroken && (context.isBroken(`${path}[${i}].matches`) || context.isBroken(`${path}[${i}].hosts`)) ? undefined : route,
+    anyBroken && (context.isBroken(`${path}[${i}].matches`) || context.isBroken(`${path}[${i}].hosts`))
+      ? undefined
+      : route,
   );
   const ordered = alternatives(judged);
   const covered = coveredAlternatives(ordered);
@@ -45,7 +47,10 @@ function checkTable(context: CheckContext, path: string, routes: readonly (Route
       context.report(
         problem('MESH-C303', {
           path: `${path}[${i}].matches[${match}]`,
-          message: `no request gets to this match: ${takers(mine.filter((c) => c.alternative.match === match), routes)} all of them`,
+          message: `no request gets to this match: ${takers(
+            mine.filter((c) => c.alternative.match === match),
+            routes,
+          )} all of them`,
           hint: 'remove it',
           severity: 'warning',
         }),

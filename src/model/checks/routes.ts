@@ -17,12 +17,24 @@ export function checkRoutes(context: CheckContext): void {
   if (gateway === undefined) return;
   checkTable(context, 'gateway.routes', gateway.routes, null);
   if (gateway.http === undefined && gateway.https === undefined && gateway.routes.length > 0) {
-    report(problem('MESH-C314', { path: 'gateway', message: 'the gateway has routes but no port', hint: 'add http: 8080, https: 8443 or both', severity: 'warning' }));
+    report(
+      problem('MESH-C314', {
+        path: 'gateway',
+        message: 'the gateway has routes but no port',
+        hint: 'add http: 8080, https: 8443 or both',
+        severity: 'warning',
+      }),
+    );
   }
 }
 
 /** `owner` is the service that the routes belong to; null for the gateway. */
-function checkTable(context: CheckContext, path: string, routes: readonly (RouteConfig | GatewayRouteConfig)[], owner: string | null): void {
+function checkTable(
+  context: CheckContext,
+  path: string,
+  routes: readonly (RouteConfig | GatewayRouteConfig)[],
+  owner: string | null,
+): void {
   const names = new Map<string, number>();
   for (const [i, route] of routes.entries()) {
     const place = `${path}[${i}]`;
@@ -43,21 +55,44 @@ function checkTable(context: CheckContext, path: string, routes: readonly (Route
   }
 }
 
-function checkRoute(context: CheckContext, path: string, route: RouteConfig | GatewayRouteConfig, owner: string | null): void {
+function checkRoute(
+  context: CheckContext,
+  path: string,
+  route: RouteConfig | GatewayRouteConfig,
+  owner: string | null,
+): void {
   const { report } = context;
   const { backends, filters } = route;
   for (const [i, match] of (route.matches ?? []).entries()) checkMatch(context, `${path}.matches[${i}]`, match);
   if (filters?.redirect !== undefined && filters.rewrite !== undefined) {
-    report(problem('MESH-C312', { path: `${path}.filters`, message: 'found both redirect and rewrite', hint: "use the redirect's own host and path" }));
+    report(
+      problem('MESH-C312', {
+        path: `${path}.filters`,
+        message: 'found both redirect and rewrite',
+        hint: "use the redirect's own host and path",
+      }),
+    );
   }
   checkPrefixRewrites(context, path, route);
   checkHeaderChanges(context, path, filters);
 
   if (filters?.redirect !== undefined && backends !== undefined) {
-    report(problem('MESH-C304', { path: `${path}.backends`, message: 'a route that redirects sends nothing to backends', hint: 'remove the backends or the redirect' }));
+    report(
+      problem('MESH-C304', {
+        path: `${path}.backends`,
+        message: 'a route that redirects sends nothing to backends',
+        hint: 'remove the backends or the redirect',
+      }),
+    );
   }
   if (owner === null && filters?.redirect === undefined && backends === undefined) {
-    report(problem('MESH-C305', { path, message: 'found neither backends nor a redirect', hint: "add backends: [{ service: '...' }]" }));
+    report(
+      problem('MESH-C305', {
+        path,
+        message: 'found neither backends nor a redirect',
+        hint: "add backends: [{ service: '...' }]",
+      }),
+    );
   }
   if (backends === undefined) return;
   for (const [i, backend] of backends.entries()) checkBackend(context, `${path}.backends[${i}]`, backend, owner);
@@ -65,7 +100,8 @@ function checkRoute(context: CheckContext, path: string, route: RouteConfig | Ga
     report(
       problem('MESH-C301', {
         path: `${path}.backends`,
-        message: backends.length === 1 ? 'the weight of the only backend is 0' : 'the weights of the backends sum to zero',
+        message:
+          backends.length === 1 ? 'the weight of the only backend is 0' : 'the weights of the backends sum to zero',
         hint: 'give at least one a weight above 0',
       }),
     );
@@ -75,10 +111,22 @@ function checkRoute(context: CheckContext, path: string, route: RouteConfig | Ga
 function checkMatch({ report }: CheckContext, path: string, match: MatchConfig): void {
   if (match.grpc !== undefined) {
     if (match.path !== undefined) {
-      report(problem('MESH-C313', { path: `${path}.grpc`, message: 'found both path and grpc', hint: 'a gRPC match is a match on the path: remove one' }));
+      report(
+        problem('MESH-C313', {
+          path: `${path}.grpc`,
+          message: 'found both path and grpc',
+          hint: 'a gRPC match is a match on the path: remove one',
+        }),
+      );
     }
     if (match.grpc.service === undefined && match.grpc.method === undefined) {
-      report(problem('MESH-C109', { path: `${path}.grpc`, message: 'grpc needs service, method or both, found neither', hint: "grpc: { service: 'shop.v1.OrderService' }" }));
+      report(
+        problem('MESH-C109', {
+          path: `${path}.grpc`,
+          message: 'grpc needs service, method or both, found neither',
+          hint: "grpc: { service: 'shop.v1.OrderService' }",
+        }),
+      );
     }
   }
   checkSpelling(report, `${path}.headers`, Object.keys(match.headers ?? {}));
@@ -99,7 +147,13 @@ function checkSpelling(report: CheckContext['report'], path: string, names: read
     const before = seen.get(name.toLowerCase());
     if (before === undefined) seen.set(name.toLowerCase(), name);
     else {
-      report(problem('MESH-C111', { path: path + formatTail(name), message: `${name} and ${before} are the same header`, hint: 'keep one of them' }));
+      report(
+        problem('MESH-C111', {
+          path: path + formatTail(name),
+          message: `${name} and ${before} are the same header`,
+          hint: 'keep one of them',
+        }),
+      );
     }
   }
 }
@@ -108,7 +162,9 @@ const formatTail = (key: string): string => formatPath(['x', key]).slice(1);
 
 function checkPrefixRewrites({ report }: CheckContext, path: string, route: RouteConfig): void {
   const without = (route.matches ?? []).find(
-    ({ path: p, grpc }) => (p !== undefined && 'regex' in p && p.regex !== undefined) || (grpc?.method !== undefined && grpc.service === undefined),
+    ({ path: p, grpc }) =>
+      (p !== undefined && 'regex' in p && p.regex !== undefined) ||
+      (grpc?.method !== undefined && grpc.service === undefined),
   );
   if (without === undefined) return;
   for (const policy of ['rewrite', 'redirect'] as const) {
@@ -148,9 +204,17 @@ function checkBackend(context: CheckContext, path: string, backend: RouteBackend
   if (backend.subset === undefined || context.isBroken(`services.${name}.subsets`)) return;
   const subsets = Object.keys(target.subsets ?? {});
   if (subsets.length === 0) {
-    report(problem('MESH-C205', { path: `${path}.subset`, message: `${name} has no subsets`, hint: `declare subsets of ${name}, or leave subset out for all instances` }));
+    report(
+      problem('MESH-C205', {
+        path: `${path}.subset`,
+        message: `${name} has no subsets`,
+        hint: `declare subsets of ${name}, or leave subset out for all instances`,
+      }),
+    );
   } else if (!subsets.includes(backend.subset)) {
     const hint = suggest(backend.subset, subsets, '');
-    report(problem('MESH-C204', { path: `${path}.subset`, message: `${name} has no subset ${quote(backend.subset)}`, hint }));
+    report(
+      problem('MESH-C204', { path: `${path}.subset`, message: `${name} has no subset ${quote(backend.subset)}`, hint }),
+    );
   }
 }

@@ -42,6 +42,30 @@ is left, \`mesh up\` starts anew.`,
     title: 'the daemon did not start',
     explanation: `The daemon ended before it could answer. Its last words are in .mesh/daemon.log.`,
   },
+  'MESH-R120': {
+    title: 'the data plane has another version',
+    explanation: `The control plane sent a change to a snapshot that the data plane does not have. It is sent whole then; nothing is lost.`,
+  },
+  'MESH-R121': {
+    title: 'routes do not compile',
+    explanation: `The proxies cannot build a route table, although the configuration was found valid: a defect of mesh, please report it.
+The routes before stay in force.`,
+  },
+  'MESH-R122': {
+    title: 'a certificate cannot be used',
+    explanation: `The proxies cannot load a certificate that the mesh's authority issued. The one before stays in force. \`mesh certs rotate\`
+issues new ones; if that does not help, \`mesh down\`, delete .mesh/identity and \`mesh up\`.`,
+  },
+  'MESH-R130': {
+    title: 'the data plane does not start',
+    explanation: `The process that holds the proxies ended before it was ready. Its last words are in .mesh/data-plane.log.`,
+  },
+  'MESH-R131': {
+    title: 'this change needs a new start',
+    explanation: `A running mesh keeps its name, trust domain, namespace and number of data planes: they are part of every identity and
+address that it gave out. Run \`mesh down\` and \`mesh up\`, or take the change back; until then the configuration before
+stays in force.`,
+  },
 } as const satisfies CodeTable<'R'>;
 
 /** S: the state directory `.mesh/`. */

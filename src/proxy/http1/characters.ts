@@ -52,7 +52,8 @@ export function isValidHeaderName(name: string): boolean {
   if (name.length === 0) return false;
   for (let i = 0; i < name.length; i++) {
     const c = name.charCodeAt(i);
-    if (c > 0x7f || TOKEN_LOWER[c] !== c) return false;
+    // 0 stands for "no token" in the table, and so NUL would be its own lowercase.
+    if (c === 0 || c > 0x7f || TOKEN_LOWER[c] !== c) return false;
   }
   return true;
 }

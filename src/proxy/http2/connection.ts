@@ -1,15 +1,7 @@
 import type { Headers, RequestHead } from '../message.ts';
 import type { OutBuffer } from '../out-buffer.ts';
 import { AbuseGuard, type AbuseLimits, SUBSTANTIAL_DATA_BYTES } from './abuse.ts';
-import {
-  CANCEL,
-  ENHANCE_YOUR_CALM,
-  FLOW_CONTROL_ERROR,
-  NO_ERROR,
-  PROTOCOL_ERROR,
-  REFUSED_STREAM,
-  STREAM_CLOSED,
-} from './error-codes.ts';
+import { CANCEL, ENHANCE_YOUR_CALM, FLOW_CONTROL_ERROR, NO_ERROR, REFUSED_STREAM } from './error-codes.ts';
 import type { H2Events } from './events.ts';
 import { FrameReader } from './frame-reader.ts';
 import {
@@ -76,10 +68,10 @@ export class H2Connection {
   /** @internal */ readonly limits: AbuseLimits;
   /** @internal */ readonly guard: AbuseGuard;
   /** @internal */ readonly scheduler: SendScheduler;
-
-  private readonly writer: HeadWriter;
-  private readonly reader: FrameReader;
+  /** @internal */ readonly writer: HeadWriter;
   /** @internal */ readonly table: StreamTable;
+
+  private readonly reader: FrameReader;
   private readonly receiveWindow: ReceiveWindow;
   /** Window that new streams get; what we announced, once the peer has acknowledged it. */
   private streamWindow: number;
@@ -111,8 +103,8 @@ export class H2Connection {
     this.guard = new AbuseGuard(all.abuse, all.now);
     this.scheduler = new SendScheduler(out, this, all.sendQueueBytes);
     this.writer = new HeadWriter(out, all.headerTableBytes, all.huffman);
-    // A list within the limit is never longer on the wire than this (a literal may cost six bytes more than it counts
-    // only where its strings are Huffman-coded against their purpose); beyond it, staying in step is not worth it.
+    // A list within the limit is shorter on the wire than it counts. Up to twice the limit the block is still decoded,
+    // so that the connection survives the refusal; beyond that, staying in step is not worth the memory.
     const maxBlockBytes = Math.max(all.maxHeaderListBytes * 2, DEFAULT_FRAME_BYTES);
     // Until the peer acknowledges our settings it may hold to the protocol's defaults, where those are larger.
     const decoder = new HpackDecoder(Math.max(all.headerTableBytes, 4096));
@@ -326,49 +318,16 @@ export class H2Connection {
     return stream;
   }
 
-  /** @internal Resets a stream that the owner has not heard of. */
-  refuse(streamId: number, code: number, reason: string): void {
+  /** @internal Resets a stream and remembers it. */
+  writeReset(streamId: number, code: number): void {
     this.table.rememberReset(streamId);
     writeRstStream(this.out, streamId, code);
     this.countUnsent(CONTROL_FRAME_BYTES);
-    // A client that does not know our limit yet, or has not seen GOAWAY, does nothing wrong by running into it.
-    if (code !== REFUSED_STREAM || (this.settingsAcknowledged && this.goaway !== Goaway.Final)) {
-      this.countWastedStream();
-    }
-    if (reason !== '') this.events.onMalformed?.(streamId, reason);
   }
 
-  /** @internal Answers a request that the owner has not heard of with a bare status. */
-  answerOnly(streamId: number, status: number, requestEnded: boolean): void {
-    const bytes = this.writer.response(streamId, status, ['content-length', '0'], true, null);
-    this.countUnsent(bytes);
-    if (!requestEnded) {
-      // Section 8.1: the rest of the request is not needed.
-      writeRstStream(this.out, streamId, NO_ERROR);
-      this.table.rememberReset(streamId);
-    }
-    this.countWastedStream();
-    this.events.onMalformed?.(streamId, `answered ${status}`);
-  }
-
-  /** @internal DATA on a stream that is closed. */
-  rejectOnClosed(streamId: number): void {
-    // What was under way when we reset the stream is nobody's fault.
-    if (this.table.wasReset(streamId)) return;
-    writeRstStream(this.out, streamId, STREAM_CLOSED);
-    this.countUnsent(CONTROL_FRAME_BYTES);
-    this.countWastedStream();
-  }
-
-  /** @internal HEADERS on a stream that is closed. */
-  rejectHeadersOnClosed(streamId: number): void {
-    if (this.table.wasReset(streamId) || !this.isServer) {
-      this.countIdleFrame();
-      return;
-    }
-    // An id that was passed over may not be used any more (section 5.1.1); an id that was used is closed.
-    if (this.table.idsPassedOver) this.fail(PROTOCOL_ERROR, `stream ${streamId} after ${this.table.lastPeerId}`);
-    else this.fail(STREAM_CLOSED, 'HEADERS on a closed stream');
+  /** @internal Whether the peer knows how many streams it may open. */
+  get holdsToOurLimits(): boolean {
+    return this.settingsAcknowledged && this.goaway !== Goaway.Final;
   }
 
   /** @internal The peer broke the protocol on one stream (section 5.4.2). */
@@ -458,7 +417,7 @@ export class H2Connection {
     writeSettingsAck(this.out);
     this.countUnsent(CONTROL_FRAME_BYTES);
     const change = this.peer.initialWindowBytes - before;
-    if (change !== 0 && !this.shiftSendWindows(change)) {
+    if (change !== 0 && !this.scheduler.shiftWindows(this.table.values(), change)) {
       this.fail(FLOW_CONTROL_ERROR, 'SETTINGS push the window of a stream beyond 2^31-1');
       return;
     }
@@ -506,20 +465,9 @@ export class H2Connection {
     this.removed();
   }
 
-  private shiftSendWindows(change: number): boolean {
-    for (const stream of this.table.values()) {
-      stream.sendWindow += change;
-      if (stream.sendWindow > MAX_INT31) return false;
-      this.scheduler.schedule(stream);
-    }
-    return true;
-  }
-
   private abort(stream: H2Stream, code: number): void {
     this.remove(stream);
-    this.table.rememberReset(stream.id);
-    writeRstStream(this.out, stream.id, code);
-    this.countUnsent(CONTROL_FRAME_BYTES);
+    this.writeReset(stream.id, code);
   }
 
   private end(code: number): void {
@@ -531,7 +479,8 @@ export class H2Connection {
     }
   }
 
-  private countUnsent(bytes: number): void {
+  /** @internal Counts bytes written while the socket takes nothing. */
+  countUnsent(bytes: number): void {
     if (this.writable) return;
     this.unsentBytes += bytes;
     if (this.unsentBytes > this.limits.unsentBytes) {

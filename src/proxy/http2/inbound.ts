@@ -15,6 +15,7 @@ import { Flag, FrameType, readInt31, readUint32 } from './frames.ts';
 import { HeadOf, type HeadReader } from './head.ts';
 import { HeaderBlock } from './header-block.ts';
 import type { HpackDecoder } from './hpack/decoder.ts';
+import { answerOnly, refuse, rejectData, rejectHeaders } from './refusals.ts';
 import { type H2Stream, Receiving, Sending } from './stream.ts';
 
 const HEADERS_TOO_LARGE = 431;
@@ -104,7 +105,7 @@ export class Inbound implements FrameSink {
       }
       // What nobody consumes still has to come back to the connection's window.
       connection.creditConnection(length);
-      connection.rejectOnClosed(streamId);
+      rejectData(connection, streamId);
       return;
     }
     let code: number = NO_ERROR;
@@ -230,7 +231,7 @@ export class Inbound implements FrameSink {
       this.request(streamId, endStream, dependsOn === streamId);
     } else if (stream === undefined) {
       if (connection.table.isIdle(streamId)) connection.fail(PROTOCOL_ERROR, 'HEADERS on an idle stream');
-      else connection.rejectHeadersOnClosed(streamId);
+      else rejectHeaders(connection, streamId);
     } else if (stream.receiving === Receiving.Ended) {
       connection.failStream(stream, STREAM_CLOSED, 'HEADERS after the end of the stream');
     } else if (this.head.tooLarge) {
@@ -247,22 +248,22 @@ export class Inbound implements FrameSink {
     const head = this.head;
     connection.table.opened(streamId);
     if (!connection.hasRoom()) {
-      connection.refuse(streamId, REFUSED_STREAM, '');
+      refuse(connection, streamId, REFUSED_STREAM, '');
       return;
     }
     if (head.tooLarge) {
       // RFC 6585 section 5: say why, instead of a bare reset.
-      connection.answerOnly(streamId, HEADERS_TOO_LARGE, endStream);
+      answerOnly(connection, streamId, HEADERS_TOO_LARGE, endStream);
       return;
     }
     // RFC 7540 section 5.3.1; RFC 9113 has no more use for it, but a peer that sends it is broken.
     if (dependsOnItself) {
-      connection.refuse(streamId, PROTOCOL_ERROR, 'a stream that depends on itself');
+      refuse(connection, streamId, PROTOCOL_ERROR, 'a stream that depends on itself');
       return;
     }
     const request = head.finishRequest(endStream, connection.options.enableConnectProtocol);
     if (request === null) {
-      connection.refuse(streamId, PROTOCOL_ERROR, head.malformed);
+      refuse(connection, streamId, PROTOCOL_ERROR, head.malformed);
       return;
     }
     const stream = connection.accept(streamId);

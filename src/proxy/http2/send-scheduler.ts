@@ -87,6 +87,16 @@ export class SendScheduler {
     return true;
   }
 
+  /** The peer has changed its initial window, and with it that of every stream (section 6.9.2). False: beyond 2^31-1. */
+  shiftWindows(streams: Iterable<H2Stream>, change: number): boolean {
+    for (const stream of streams) {
+      stream.sendWindow += change;
+      if (stream.sendWindow > MAX_INT31) return false;
+      this.schedule(stream);
+    }
+    return true;
+  }
+
   /** Puts a stream into the ring if it has something that its own window allows. */
   schedule(stream: H2Stream): void {
     if (stream.scheduled || stream.sendWindow <= 0 || stream.queuedBytes === 0) return;

@@ -1,11 +1,12 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, existsSync, mkdirSync, openSync, readFileSync, statSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import path from 'node:path';
 import type { Readable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fail, type Problem, type Result } from '../../model/result.ts';
 import { type ControlClient, connectControl } from '../control/client.ts';
-import { packageRoot } from '../control/package-root.ts';
+import { packageEntry } from '../control/package-root.ts';
 import { readStartupReport } from '../control/startup-report.ts';
 import { openMeshDirectory, storageProblem } from '../state/mesh-directory.ts';
 import { locateMesh, type MeshLocation } from './locate.ts';
@@ -21,8 +22,8 @@ export interface LaunchOptions {
   command?: readonly string[];
 }
 
-/** Another daemon of the same mesh was first; see mesh-lock.ts. */
-export const ALREADY_RUNNING = 'MESH-S110';
+/** Another daemon of the same mesh was first: by its lock, or by its socket. */
+export const ALREADY_RUNNING: ReadonlySet<string> = new Set(['MESH-S110', 'MESH-R102']);
 /** Lines of daemon.log shown when it died without a report. */
 const LAST_LINES = 15;
 
@@ -117,13 +118,11 @@ export async function connectBefore(location: MeshLocation, deadlineAt: number):
   }
 }
 
-/** Built: `dist/daemon.js`. From a checkout run by tsx: the source. */
 function daemonCommand(): string[] {
-  const root = packageRoot();
-  if (import.meta.url.endsWith('.ts')) {
-    return [process.execPath, '--import', import.meta.resolve('tsx'), path.join(root, 'src/runtime/daemon-process.ts')];
-  }
-  return [process.execPath, path.join(root, 'dist/daemon.js')];
+  const entry = packageEntry('daemon');
+  // From a checkout that is not built: tsx, as this process is run by.
+  const loader = entry.endsWith('.ts') ? ['--import', createRequire(import.meta.url).resolve('tsx')] : [];
+  return [process.execPath, ...loader, entry];
 }
 
 function lastLines(file: string, from: number): string[] {

@@ -58,7 +58,7 @@ export async function startMesh(options: UpOptions, parentPid: number): Promise<
     command: options.daemonCommand,
   });
   if (launched.ok) return { client: launched.value, launched: true, startedAtMs };
-  if (launched.problems[0].code !== ALREADY_RUNNING) unwrap(launched);
+  if (!ALREADY_RUNNING.has(launched.problems[0].code)) unwrap(launched);
   // Another `mesh up` was first by a moment: join what it starts.
   const other = unwrap(await connectBefore(options.location, Date.now() + DAEMON_START_MS));
   return joinMesh(other, options.services, startedAtMs);

@@ -15,3 +15,16 @@ export function packageRoot(): string {
   }
   return directory;
 }
+
+/** Programs of this package beside the CLI: where their source is. Built, each is `dist/<name>.js`. */
+const ENTRIES = {
+  daemon: 'src/runtime/daemon-process.ts',
+  'data-plane': 'src/proxy/data-plane.ts',
+  'config-loader': 'src/runtime/config/loader-process.ts',
+} as const;
+
+/** File to run for one of them: the source if this runs from source (under tsx), else the bundle. */
+export function packageEntry(name: keyof typeof ENTRIES): string {
+  const fromSource = import.meta.url.endsWith('.ts');
+  return path.join(packageRoot(), fromSource ? ENTRIES[name] : `dist/${name}.js`);
+}

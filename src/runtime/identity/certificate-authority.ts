@@ -49,9 +49,8 @@ export interface CertificateAuthority {
   /** The mesh's own authority. It changes when it is renewed, keeping name and key. */
   readonly intermediatePem: string;
   /**
-   * What the proxies of this mesh trust: its own intermediate and nothing else. Every mesh of a user hangs under the
-   * same root, two checkouts of one project with the same trust domain included; trusting the root would let a proxy
-   * of one pass for a proxy of the other after a port changed hands. Use with `allowPartialTrustChain: true`.
+   * What the proxies of this mesh trust: its own authority, signed by itself, and not the user's root, under which
+   * every other mesh of the user hangs too. Chains that end in `intermediatePem` lead there.
    */
   readonly trustAnchors: readonly string[];
   /** Warnings met while opening: a replaced intermediate, a root near its end, a key that was readable by others. */
@@ -137,7 +136,7 @@ export async function openCertificateAuthority(options: AuthorityOptions): Promi
       return intermediate.pem;
     },
     get trustAnchors() {
-      return [intermediate.pem];
+      return [intermediate.anchorPem];
     },
     notices: [...root.notices, ...first.value.notices],
     issueSvid(service, { namespace = 'default', ttlMs = options.ttlMs } = {}) {

@@ -2,7 +2,7 @@ import { createPrivateKey, createPublicKey, type KeyObject, X509Certificate } fr
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fail, ok, type Problem, type Result } from '../../model/result.ts';
-import { type Signer, signCertificate, signerOf } from './certificate.ts';
+import { type CertificateSpec, name, type Signer, signCertificate, signerOf } from './certificate.ts';
 import { generateKeyPair } from './csr.ts';
 import type { Owner } from './data-directory.ts';
 import { keyIdentifier } from './der.ts';
@@ -11,7 +11,10 @@ import { CA_BACKDATE_MS, type RootAuthority } from './root.ts';
 
 /** The mesh's own authority, loaded. */
 export interface IntermediateAuthority {
+  /** Signed by the user's root: goes into the chains that workloads present. */
   readonly pem: string;
+  /** The same name and key, signed by itself: what the proxies of the mesh trust. */
+  readonly anchorPem: string;
   /** Its name on one line, as `mesh certs` shows it. */
   readonly displayName: string;
   readonly signer: Signer;
@@ -35,7 +38,7 @@ const VALIDITY_MS = 365 * DAY_MS;
 /** Renewed when less than this is left, so that no leaf is cut short by it. */
 const RENEWAL_WINDOW_MS = 30 * DAY_MS;
 
-/** Certificate and key lie in one file, so that replacing both is one step. */
+/** Certificate, anchor and key lie in one file in this order, so that replacing them is one step. */
 const FILE = 'intermediate.pem';
 
 /**
@@ -80,9 +83,9 @@ export async function openIntermediate(
   }
 }
 
-/** Whether an intermediate is near its end, or lies in the future because the clock was set back. */
+/** Whether an intermediate is past or near its end, or lies in the future because the clock was set back. */
 export function renewalDue(authority: IntermediateAuthority, root: RootAuthority, now: number): boolean {
-  if (now < authority.notBefore) return true;
+  if (now < authority.notBefore || now >= authority.notAfter) return true;
   if (authority.notAfter - now > RENEWAL_WINDOW_MS) return false;
   // Where the root ends first, a new certificate would not last longer.
   return Math.min(now + VALIDITY_MS, root.notAfter) - authority.notAfter > DAY_MS;
@@ -109,52 +112,63 @@ export async function renewIntermediate(
   }
 }
 
+/**
+ * The mesh's authority in its two forms. Every mesh of a user hangs under the same root, two checkouts of one project
+ * with the same trust domain included; if proxies trusted that root, one of them could pass for a proxy of the other
+ * after a port changed hands. So they trust the authority alone. It is signed by itself for that purpose, because
+ * verifiers want a chain to end in a self-signed certificate unless told otherwise, and `tls.Server` has no way to be
+ * told (`allowPartialTrustChain` is ignored there, Node 20 to 24). The chain that is presented leads to both.
+ */
 function issue(options: IntermediateOptions, privateKey: KeyObject): string {
   const publicKey = createPublicKey(privateKey).export({ type: 'spki', format: 'der' });
-  const { pem } = signCertificate(
-    {
-      subject: [
-        ['O', 'localmesh'],
-        // A part of the key's identifier tells two checkouts of one mesh apart.
-        ['CN', `mesh ${keyIdentifier(publicKey).toString('hex', 0, 4)} ${options.mesh}`],
-      ],
-      publicKey,
-      notBefore: Math.max(options.now - CA_BACKDATE_MS, options.root.notBefore),
-      notAfter: Math.min(options.now + VALIDITY_MS, options.root.notAfter),
-      // An authority's SPIFFE ID is its trust domain, without a path (X509-SVID, section 3.2).
-      names: { uris: [`spiffe://${options.trustDomain}`], dns: [], ips: [] },
-      use: { kind: 'ca', pathLength: 0 },
-    },
-    options.root.signer,
-  );
-  return pem + privateKey.export({ type: 'pkcs8', format: 'pem' });
+  const keyId = keyIdentifier(publicKey);
+  const spec: CertificateSpec = {
+    subject: [
+      ['O', 'localmesh'],
+      // A part of the key's identifier tells two checkouts of one mesh apart.
+      ['CN', `mesh ${keyId.toString('hex', 0, 4)} ${options.mesh}`],
+    ],
+    publicKey,
+    notBefore: Math.max(options.now - CA_BACKDATE_MS, options.root.notBefore),
+    notAfter: Math.min(options.now + VALIDITY_MS, options.root.notAfter),
+    // An authority's SPIFFE ID is its trust domain, without a path (X509-SVID, section 3.2).
+    names: { uris: [`spiffe://${options.trustDomain}`], dns: [], ips: [] },
+    use: { kind: 'ca', pathLength: 0 },
+  };
+  const own: Signer = { name: name(spec.subject), keyId, privateKey };
+  const key = privateKey.export({ type: 'pkcs8', format: 'pem' });
+  return signCertificate(spec, options.root.signer).pem + signCertificate(spec, own).pem + key;
 }
 
 /** The authority in a file's text, or why it cannot be used. */
 function read(options: IntermediateOptions, text: string): IntermediateAuthority | string {
   let certificate: X509Certificate;
+  let anchor: X509Certificate;
   let privateKey: KeyObject;
   try {
-    certificate = new X509Certificate(text);
+    const [first, second] = text.split(/(?<=-----END CERTIFICATE-----)/);
+    certificate = new X509Certificate(first!);
+    anchor = new X509Certificate(second!);
     privateKey = createPrivateKey(text);
   } catch {
     return 'it could not be read';
   }
-  if (!certificate.checkPrivateKey(privateKey)) return 'its key did not fit its certificate';
+  if (!certificate.checkPrivateKey(privateKey) || !anchor.checkPrivateKey(privateKey)) {
+    return 'its key did not fit its certificate';
+  }
   const { root } = options;
   if (!certificate.checkIssued(root.certificate) || !certificate.verify(root.certificate.publicKey)) {
     return 'it was signed by another root';
   }
   if (!certificate.ca) return 'it was not a certificate authority';
   if (certificate.subjectAltName !== `URI:spiffe://${options.trustDomain}`) return 'it was for another trust domain';
-  const notAfter = Date.parse(certificate.validTo);
-  if (options.now >= notAfter) return 'it had expired';
   return {
     pem: certificate.toString(),
+    anchorPem: anchor.toString(),
     displayName: certificate.subject.replaceAll('\n', ', '),
     signer: signerOf(certificate, privateKey),
     notBefore: Date.parse(certificate.validFrom),
-    notAfter,
+    notAfter: Date.parse(certificate.validTo),
   };
 }
 

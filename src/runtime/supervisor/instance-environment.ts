@@ -1,24 +1,31 @@
 import { readFileSync } from 'node:fs';
 import { parseEnv } from 'node:util';
 import { problem } from '../../model/errors.ts';
-import type { ResolvedService, ResolvedSubset } from '../../model/resolved.ts';
+import type { ResolvedService } from '../../model/resolved.ts';
 import { fail, ok, type Result } from '../../model/result.ts';
 
-/** Variables of the daemon's own that mean something else in a service: its IPC channel, and the mesh it may run in. */
-const NOT_INHERITED = ['NODE_CHANNEL_FD', 'NODE_CHANNEL_SERIALIZATION_MODE', 'NODE_UNIQUE_ID', 'MESH_PROCESS_ID'];
+/** Variables that mean something else in a service: the daemon's IPC channel, and the mesh it may run in itself. */
+const NOT_INHERITED = [
+  'NODE_CHANNEL_FD',
+  'NODE_CHANNEL_SERIALIZATION_MODE',
+  'NODE_UNIQUE_ID',
+  'MESH_PROCESS_ID',
+  'MESH_INSTANCE',
+  'PORT',
+];
 
-/**
- * Environment of an instance; later wins: inherited, env files, what mesh sets, `env` of the service, of the subset.
- * MESH-P108: an env file cannot be read.
- */
-export function instanceEnvironment(
-  inherited: Readonly<Record<string, string | undefined>>,
-  service: ResolvedService,
-  subset: ResolvedSubset,
-  fromMesh: Readonly<Record<string, string>>,
-): Result<Record<string, string | undefined>> {
-  const env: Record<string, string | undefined> = { ...inherited };
+/** What a service's process inherits from whoever started the mesh. */
+export function inheritedEnvironment(
+  own: Readonly<Record<string, string | undefined>>,
+): Record<string, string | undefined> {
+  const env = { ...own };
   for (const name of NOT_INHERITED) delete env[name];
+  return env;
+}
+
+/** What the service's env files say, later ones on top. MESH-P108: one of them cannot be read. */
+export function readEnvFiles(service: ResolvedService): Result<Record<string, string>> {
+  const env: Record<string, string> = {};
   for (const file of service.envFiles) {
     try {
       Object.assign(env, parseEnv(readFileSync(file, 'utf8')));
@@ -33,5 +40,5 @@ export function instanceEnvironment(
       );
     }
   }
-  return ok({ ...env, ...fromMesh, ...service.env, ...subset.env });
+  return ok(env);
 }

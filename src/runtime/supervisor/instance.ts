@@ -4,26 +4,24 @@ import { fail, ok, type Problem, type Result } from '../../model/result.ts';
 import type { EndpointState } from '../../model/snapshot.ts';
 import type { InstanceState, InstanceStatus } from '../../model/status.ts';
 import type { Timer } from '../clock.ts';
-import type { MeshNotice } from '../control/mesh-control.ts';
 import { describeOwner, portOwner } from '../state/port-owner.ts';
 import type { InstanceNetwork, InstancePorts } from './contract.ts';
-import { instanceEnvironment } from './instance-environment.ts';
+import { inheritedEnvironment, readEnvFiles } from './instance-environment.ts';
+import { InstanceRecord, type RecordContext } from './instance-record.ts';
 import { describeExit, type ProcessExit } from './process.ts';
 import type { Blocker } from './process-end.ts';
 import { type Readiness, Run, type RunContext } from './run.ts';
 
-export interface InstanceContext extends RunContext {
+export interface InstanceContext extends RunContext, RecordContext {
   network: InstanceNetwork;
   /** In [0, 1). */
   random(): number;
-  /** What mesh sets, by the ports of the instance. */
-  environment(instance: InstanceSpec, ports: InstancePorts): Record<string, string>;
+  /** What is laid over the inherited environment. `files`: of the service's env files. */
+  environment(instance: InstanceSpec, ports: InstancePorts, files: Record<string, string>): Record<string, string>;
   /** What services inherit from whoever started the mesh. */
   inherited: Readonly<Record<string, string | undefined>>;
   /** Builds the service, or joins the build that runs. */
   build(service: ResolvedService): Promise<Result<void>>;
-  changed(): void;
-  notice(level: MeshNotice['level'], service: string, text: string, problems?: readonly Problem[]): void;
 }
 
 export interface InstanceSpec {
@@ -34,9 +32,6 @@ export interface InstanceSpec {
 
 /** An instance that stayed ready for so long starts anew with its count of failures. */
 const STREAK_RESET_MS = 60_000;
-/** Lines shown with a failure. */
-const FAILURE_LINES = 10;
-
 /**
  * One instance: keeps a process running as its service's restart policy says, tells the network what state it is in,
  * and replaces the process without a gap when asked to.
@@ -48,11 +43,7 @@ export class Instance {
   spec: InstanceSpec;
   ports: InstancePorts | null = null;
   private readonly context: InstanceContext;
-  private state: InstanceState = 'stopped';
-  private reason = '';
-  private restarts = 0;
-  private startedAt: string | null = null;
-  private readyAfterMs: number | null = null;
+  readonly record: InstanceRecord;
   /** Whether it ought to run. */
   private active = false;
   private life = 0;
@@ -68,15 +59,19 @@ export class Instance {
   private streakTimer: Timer | null = null;
   private stopping: Promise<Blocker[]> | null = null;
   private rolling: Promise<unknown> = Promise.resolve();
-  private readonly waiters = new Set<(outcome: Result<void>) => void>();
 
   constructor(spec: InstanceSpec, context: InstanceContext) {
     this.spec = spec;
     this.context = context;
+    this.record = new InstanceRecord(spec.service.name, spec.id, context);
   }
 
   get progress(): { state: InstanceState; reason: string; started: boolean } {
-    return { state: this.state, reason: this.reason, started: this.current !== null || this.state === 'completed' };
+    return {
+      state: this.record.state,
+      reason: this.record.reason,
+      started: this.current !== null || this.record.state === 'completed',
+    };
   }
 
   /** Resolves when a stop that is under way has ended. */
@@ -93,15 +88,15 @@ export class Instance {
     return {
       id: this.spec.id,
       subset: this.spec.subset.name,
-      state: this.state,
-      reason: this.reason,
+      state: this.record.state,
+      reason: this.record.reason,
       pid: run?.process.exit === null ? run.process.pid : null,
       appPort: this.current?.port ?? this.ports?.app ?? null,
       inboundPort: this.ports?.inbound ?? null,
       outboundPort: this.ports?.outbound ?? null,
-      restarts: this.restarts,
-      startedAt: this.startedAt,
-      readyAfterMs: this.readyAfterMs,
+      restarts: this.record.restarts,
+      startedAt: this.record.startedAt,
+      readyAfterMs: this.record.readyAfterMs,
       spiffeId,
     };
   }
@@ -113,12 +108,6 @@ export class Instance {
     this.streak = 0;
     const life = ++this.life;
     void this.launch(life, false);
-  }
-
-  /** Resolves when it next is ready or completed, or has failed once. */
-  settled(): Promise<Result<void>> {
-    if (this.state === 'ready' || this.state === 'completed') return Promise.resolve(ok(undefined));
-    return new Promise((resolve) => this.waiters.add(resolve));
   }
 
   /** Ends it. `drain`: requests in flight may end first, for as long as the grace period. The value is what would not end. */
@@ -146,12 +135,12 @@ export class Instance {
     const { context } = this;
     if (this.stopping !== null) await this.stopping;
     if (life !== this.life) return;
-    this.change('starting', this.sinceFailure());
+    this.record.change('starting', this.sinceFailure());
     await this.publish('starting', null);
     if (life !== this.life) return;
     const { service } = this.spec;
     if (service.build !== null && !built) {
-      this.change('starting', 'building');
+      this.record.change('starting', 'building');
       const outcome = await context.build(service);
       if (life !== this.life) return;
       if (!outcome.ok) return this.giveUp('the build failed', outcome.problems);
@@ -166,7 +155,7 @@ export class Instance {
     if (!run.ok) return life === this.life ? this.giveUp(run.problems[0].message, run.problems) : undefined;
     if (life !== this.life) return void this.endRun(run.value);
     this.current = run.value;
-    this.change('starting', this.sinceFailure());
+    this.record.change('starting', this.sinceFailure());
     const readiness = await run.value.readiness;
     if (life !== this.life) return;
     if (readiness.ok) await this.becomeReady(run.value, startedMs);
@@ -193,22 +182,20 @@ export class Instance {
   private async startRun(ports: InstancePorts, port: number | null): Promise<Result<Run>> {
     const { context, spec } = this;
     const { service, subset, id } = spec;
-    const fromMesh = {
-      ...context.environment(spec, { ...ports, app: port }),
-      ...context.network.environment(id),
-    };
-    const env = instanceEnvironment(context.inherited, service, subset, fromMesh);
-    if (!env.ok) return env;
+    const files = readEnvFiles(service);
+    if (!files.ok) return files;
+    const own = context.environment(spec, { ...ports, app: port }, files.value);
+    const env = { ...inheritedEnvironment(context.inherited), ...own };
     const command = subset.command ?? service.command;
     if (command === null) throw new Error(`${id} has no command`);
     const used = [...(port === null ? [] : [port]), ports.inbound, ports.outbound];
-    const spawning = Run.start({ id, service, command, env: env.value, port, ports: used }, context);
+    const spawning = Run.start({ id, service, command, env, port, ports: used }, context);
     this.spawning = spawning.then((started) => void (started.ok && this.runs.add(started.value)));
     const run = await spawning;
     await this.spawning;
     if (!run.ok) return run;
-    this.startedAt = new Date(context.clock.now()).toISOString();
-    this.note(`starting, pid ${run.value.process.pid}${port === null ? '' : `, port ${port}`}`);
+    this.record.startedAt = new Date(context.clock.now()).toISOString();
+    this.record.note(`starting, pid ${run.value.process.pid}${port === null ? '' : `, port ${port}`}`);
     return run;
   }
 
@@ -216,23 +203,23 @@ export class Instance {
     const { clock } = this.context;
     await this.publish('ready', run.port);
     if (this.current !== run) return;
-    this.readyAfterMs = Math.round(performance.now() - startedMs);
-    if (!this.spec.service.task) this.note(`ready in ${formatMs(this.readyAfterMs)}`);
+    this.record.readyAfterMs = Math.round(performance.now() - startedMs);
+    if (!this.spec.service.task) this.record.note(`ready in ${formatMs(this.record.readyAfterMs)}`);
     this.clearTimers();
     this.streakTimer = clock.setTimeout(() => {
       this.streak = 0;
     }, STREAK_RESET_MS);
-    this.change('ready', '');
-    this.settle(ok(undefined));
+    this.record.change('ready', '');
+    this.record.settle(ok(undefined));
     run.follow({
       ready: () => {
-        this.change('ready', '');
-        this.note('ready again');
+        this.record.change('ready', '');
+        this.record.note('ready again');
         void this.publish('ready', run.port);
       },
       unhealthy: (reason) => {
-        this.change('unhealthy', reason);
-        this.note(`not ready: ${reason}`);
+        this.record.change('unhealthy', reason);
+        this.record.note(`not ready: ${reason}`);
         void this.publish('unhealthy', run.port);
       },
       failed: (reason) => void this.fail(run, reason, null),
@@ -253,12 +240,12 @@ export class Instance {
       if (life !== this.life) return;
       await this.publish('down', null);
       if (life !== this.life) return;
-      this.note(service.task ? 'completed' : 'exited with code 0');
-      this.change('completed', service.task ? '' : 'exited with code 0');
-      this.settle(ok(undefined));
+      this.record.note(service.task ? 'completed' : 'exited with code 0');
+      this.record.change('completed', service.task ? '' : 'exited with code 0');
+      this.record.settle(ok(undefined));
       return;
     }
-    this.change('starting', reason);
+    this.record.change('starting', reason);
     // At once, so that requests are parked rather than refused while the rest is cleared away.
     const parked = this.publish('starting', null);
     // A successor is already on its way: it takes over, or replaceBeside tries again.
@@ -292,16 +279,16 @@ export class Instance {
     const exponential = restart.backoffMs * 2 ** Math.min(this.streak - 1, 30);
     const delayMs = Math.min(restart.maxBackoffMs, Math.round(exponential * (0.75 + context.random() / 2)));
     const text = `${reason}, restarting in ${formatMs(delayMs)}`;
-    this.report(this.streak === 1 ? 'error' : 'warning', text, [cause], this.streak === 1 ? run : null);
-    this.change('starting', text);
-    this.settle(fail(cause));
+    this.record.report(this.streak === 1 ? 'error' : 'warning', text, [cause], this.streak === 1 ? run : null);
+    this.record.change('starting', text);
+    this.record.settle(fail(cause));
     // Whoever cannot be answered before parking ends is better refused now.
     if (parking.timeoutMs > 0 && delayMs > parking.timeoutMs) void this.publish('down', null);
     const { life } = this;
     this.retryTimer = context.clock.setTimeout(() => {
       this.retryTimer = null;
       if (life !== this.life) return;
-      this.restarts++;
+      this.record.restarts++;
       void this.launch(life, false);
     }, delayMs);
   }
@@ -310,16 +297,17 @@ export class Instance {
   private giveUp(reason: string, problems: readonly Problem[], run: Run | null = null): void {
     this.active = false;
     this.life++;
-    this.report('error', reason, problems, run);
-    this.change('failed', reason);
-    this.settle(fail(...problems));
+    this.record.report('error', reason, problems, run);
+    this.record.change('failed', reason);
+    this.record.settle(fail(...problems));
     void this.publish('down', null);
   }
 
   private async replace(cause: string): Promise<Result<void>> {
     if (this.stopping !== null) await this.stopping;
     const { current } = this;
-    if (current === null || (this.state !== 'ready' && this.state !== 'unhealthy')) return this.restartCold(cause);
+    if (current === null || (this.record.state !== 'ready' && this.record.state !== 'unhealthy'))
+      return this.restartCold(cause);
     const { life } = this;
     const ports = await this.openPorts();
     if (life !== this.life || this.current !== current) return this.restartCold(cause);
@@ -336,15 +324,15 @@ export class Instance {
     this.active = true;
     this.streak = 0;
     this.clearTimers();
-    this.note(cause);
-    this.change('starting', '');
-    const outcome = this.settledAfterNow();
+    this.record.note(cause);
+    this.record.change('starting', '');
+    const outcome = this.record.nextSettled();
     const runs = [...this.runs];
     this.current = null;
     this.successor = null;
     for (const run of runs) run.follow(null);
     await Promise.all(runs.map((run) => this.endRun(run)));
-    if (runs.length > 0) this.restarts++;
+    if (runs.length > 0) this.record.restarts++;
     if (life === this.life) void this.launch(life, true);
     return outcome;
   }
@@ -353,15 +341,15 @@ export class Instance {
     const life = ++this.life;
     old.follow(null);
     this.clearTimers();
-    this.note(cause);
-    this.change('starting', 'restarting');
-    const outcome = this.settledAfterNow();
+    this.record.note(cause);
+    this.record.change('starting', 'restarting');
+    const outcome = this.record.nextSettled();
     await this.publish('starting', null);
     await this.drained(old);
     await this.endRun(old);
     if (life !== this.life) return fail(this.stoppedProblem());
     this.current = null;
-    this.restarts++;
+    this.record.restarts++;
     this.streak = 0;
     void this.launch(life, true);
     return outcome;
@@ -369,22 +357,22 @@ export class Instance {
 
   private async replaceBeside(old: Run, ports: InstancePorts, port: number, cause: string): Promise<Result<void>> {
     const { life } = this;
-    this.note(cause);
+    this.record.note(cause);
     const startedMs = performance.now();
-    const startedAt = this.startedAt;
+    const startedAt = this.record.startedAt;
     const started = await this.startRun(ports, port);
     if (!started.ok) {
-      this.report('error', `${started.problems[0].message}; the old process keeps serving`, started.problems);
+      this.record.report('error', `${started.problems[0].message}; the old process keeps serving`, started.problems);
       return started;
     }
     const next = started.value;
     if (life !== this.life || this.current === null) {
       // Stopped or crashed meanwhile: that goes its own way.
       await this.endRun(next);
-      return life === this.life ? this.settledAfterNow() : fail(this.stoppedProblem());
+      return life === this.life ? this.record.nextSettled() : fail(this.stoppedProblem());
     }
     this.successor = next;
-    this.change(this.state, `a successor is starting, pid ${next.process.pid}`);
+    this.record.change(this.record.state, `a successor is starting, pid ${next.process.pid}`);
     const readiness = await next.readiness;
     if (life !== this.life) return fail(this.stoppedProblem());
     this.successor = null;
@@ -398,14 +386,14 @@ export class Instance {
         this.retry(reason, next, failureCode(readiness.exit));
         return fail(cause);
       }
-      this.startedAt = startedAt;
-      this.report('error', `the new process ${reason}; the old one keeps serving`, [cause], next);
-      this.change(this.state, 'the last restart failed; the old process keeps serving');
+      this.record.startedAt = startedAt;
+      this.record.report('error', `the new process ${reason}; the old one keeps serving`, [cause], next);
+      this.record.change(this.record.state, 'the last restart failed; the old process keeps serving');
       return fail(cause);
     }
     old.follow(null);
     this.current = next;
-    this.restarts++;
+    this.record.restarts++;
     this.streak = 0;
     await this.becomeReady(next, startedMs);
     await this.drained(old);
@@ -421,7 +409,7 @@ export class Instance {
     for (const run of runs) run.follow(null);
     const { current } = this;
     if (runs.length > 0) {
-      this.change('stopping', '');
+      this.record.change('stopping', '');
       if (drain && current !== null) {
         await this.publish('draining', current.port);
         await this.drained(current);
@@ -431,10 +419,10 @@ export class Instance {
     this.current = null;
     this.successor = null;
     await this.publish('down', null);
-    if (runs.length > 0) this.note('stopped');
-    if (left.length > 0) this.change('failed', `pid ${left[0].pid} (${left[0].command}) does not end`);
-    else if (this.state !== 'completed') this.change('stopped', '');
-    this.settle(fail(this.stoppedProblem()));
+    if (runs.length > 0) this.record.note('stopped');
+    if (left.length > 0) this.record.change('failed', `pid ${left[0].pid} (${left[0].command}) does not end`);
+    else if (this.record.state !== 'completed') this.record.change('stopped', '');
+    this.record.settle(fail(this.stoppedProblem()));
     return left;
   }
 
@@ -479,15 +467,6 @@ export class Instance {
     return problem('MESH-P102', { message: `${this.spec.id} was stopped` });
   }
 
-  private settledAfterNow(): Promise<Result<void>> {
-    return new Promise((resolve) => this.waiters.add(resolve));
-  }
-
-  private settle(outcome: Result<void>): void {
-    for (const waiter of this.waiters) waiter(outcome);
-    this.waiters.clear();
-  }
-
   private clearTimers(): void {
     const { clock } = this.context;
     if (this.retryTimer !== null) clock.clearTimeout(this.retryTimer);
@@ -498,24 +477,6 @@ export class Instance {
 
   private publish(state: EndpointState, appPort: number | null): Promise<void> {
     return this.context.network.publish(this.spec.id, state, appPort);
-  }
-
-  private change(state: InstanceState, reason: string): void {
-    this.state = state;
-    this.reason = reason;
-    this.context.changed();
-  }
-
-  private note(text: string): void {
-    this.context.logs.note(this.spec.service.name, this.spec.id, text);
-  }
-
-  /** To the log, and to whoever is attached, with what the process said last. */
-  private report(level: MeshNotice['level'], text: string, problems: readonly Problem[], run: Run | null = null): void {
-    const { service, id } = this.spec;
-    const lines = (run?.recentLines() ?? []).slice(-FAILURE_LINES).map((line) => `\n  ${line}`);
-    this.note(text);
-    this.context.notice(level, service.name, `${id}: ${text}${lines.join('')}`, problems);
   }
 }
 

@@ -7,6 +7,9 @@ const TURN_BYTES = 1024 * 1024;
 /** Read buffer, shared: reading is synchronous. */
 const CHUNK_BYTES = 256 * 1024;
 
+/** Reads after a skip, in which the writer may come to its end. */
+const SKIP_PASSES = 8;
+
 export interface SpoolSink {
   /** Lines of one stream, in order, as they were read. */
   lines(stream: LogStream, texts: readonly string[]): void;
@@ -124,14 +127,26 @@ export class OutputSpool {
       this.emit(file, file.splitter.push(this.buffer.subarray(0, length)));
     }
     const unread = fs.fstatSync(file.fd).size - file.position;
-    if (unread > this.maxBytes) {
-      this.emit(file, file.splitter.flush());
-      fs.ftruncateSync(file.fd, 0);
-      file.position = 0;
-      this.sink.dropped(file.stream, unread);
-      return false;
-    }
+    if (unread > this.maxBytes) this.skip(file, unread);
     return unread > 0;
+  }
+
+  /** Leaves a flood out, but for its last part: what a process says before it ends explains why. */
+  private skip(file: SpoolFile, unread: number): void {
+    this.emit(file, file.splitter.flush());
+    this.sink.dropped(file.stream, unread - this.buffer.length);
+    file.position += unread - this.buffer.length;
+    for (let pass = 0; pass < SKIP_PASSES; pass++) {
+      const length = fs.readSync(file.fd, this.buffer, 0, this.buffer.length, file.position);
+      if (length === 0) break;
+      file.position += length;
+      // The first line is a torn one.
+      const start = pass === 0 ? this.buffer.subarray(0, length).indexOf(10) + 1 : 0;
+      this.emit(file, file.splitter.push(this.buffer.subarray(start, length)));
+    }
+    // However much has come meanwhile: a disk that fills up is worse.
+    fs.ftruncateSync(file.fd, 0);
+    file.position = 0;
   }
 
   /** Truncation loses what is written between the look at the size and itself: microseconds, once in `maxBytes`. */

@@ -157,7 +157,7 @@ async function withSession(
     signal.addEventListener('abort', onAbort, { once: true });
     session.on('error', (error) => finish(failed(`${what}: ${describeError(error)}`)));
     session.on('close', () => finish(failed(`${what}: the connection was closed`)));
-    use(session, finish);
+    session.once('connect', () => use(session, finish));
   });
 }
 

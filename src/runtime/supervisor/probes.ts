@@ -37,6 +37,7 @@ export class ProbeLoop {
   private successes = 0;
   private failures = 0;
   private intervalMs: number;
+  /** Until the next round, or within one until its timeout. */
   private timer: Timer | null = null;
   private deadline: Timer | null = null;
   private stopped = false;
@@ -85,12 +86,14 @@ export class ProbeLoop {
     const controller = new AbortController();
     this.running = controller;
     let timedOut = false;
-    const timeout = clock.setTimeout(() => {
+    this.timer = clock.setTimeout(() => {
+      this.timer = null;
       timedOut = true;
       controller.abort();
     }, probe.timeoutMs);
     const outcome = await check(controller.signal);
-    clock.clearTimeout(timeout);
+    if (this.timer !== null) clock.clearTimeout(this.timer);
+    this.timer = null;
     this.running = null;
     if (this.stopped) return;
     if (outcome.ok && !timedOut) this.succeed();
@@ -128,7 +131,7 @@ export class ProbeLoop {
     if (this.everPassed || this.options.onDeadline === null) return intervalMs ?? STARTING_INTERVAL_MS;
     const longest = intervalMs ?? STARTING_INTERVAL_MS;
     const delay = Math.min(this.intervalMs, longest);
-    this.intervalMs = Math.min(this.intervalMs * INTERVAL_GROWTH, longest);
+    this.intervalMs = Math.min(Math.ceil(this.intervalMs * INTERVAL_GROWTH), longest);
     return delay;
   }
 }

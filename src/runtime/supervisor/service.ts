@@ -1,14 +1,14 @@
 import path from 'node:path';
 import { watch } from 'chokidar';
 import { problem } from '../../model/errors.ts';
-import type { ResolvedService, ResolvedSubset } from '../../model/resolved.ts';
+import type { ResolvedService } from '../../model/resolved.ts';
 import { fail, ok, type Result } from '../../model/result.ts';
 import type { ServiceStatus } from '../../model/status.ts';
 import type { Timer } from '../clock.ts';
 import type { Progress, UnmetDependency } from './dependency-graph.ts';
 import { describeUnmet } from './dependency-graph.ts';
 import { Instance, type InstanceContext, type InstanceSpec } from './instance.ts';
-import { instanceEnvironment } from './instance-environment.ts';
+import { inheritedEnvironment, readEnvFiles } from './instance-environment.ts';
 import { describeExit, startProcess } from './process.ts';
 import { type Blocker, endProcess } from './process-end.ts';
 
@@ -97,28 +97,29 @@ export class Service {
     return firstFailure(
       all.map((instance) => {
         instance.start();
-        return instance.settled();
+        return instance.record.settled();
       }),
     );
   }
 
-  /** Takes over a changed section. Running instances keep their process until `restart`. */
-  update(service: ResolvedService): void {
+  /** Takes over a changed section. Running instances keep their process until `restart`. The value: new instances. */
+  update(service: ResolvedService): Instance[] {
     const before = this.service;
     this.service = service;
     for (const { name, replicas } of service.subsets) {
       const declared = before.subsets.find((subset) => subset.name === name)?.replicas;
       if (declared !== replicas || !this.replicas.has(name)) this.replicas.set(name, replicas);
     }
-    this.fitInstances();
+    const added = this.fitInstances();
     if (before.watch.join('\0') !== service.watch.join('\0') && this.watcher !== null) {
       this.unwatch();
       this.watchFiles();
     }
+    return added;
   }
 
   /** Builds, then replaces the processes one after another; what runs goes on if anything on the way fails. */
-  async restart(cause: string): Promise<Result<void>> {
+  async restart(cause: string, concerns: (instance: Instance) => boolean = () => true): Promise<Result<void>> {
     this.launched = true;
     this.watchFiles();
     if (this.service.build !== null) {
@@ -132,7 +133,7 @@ export class Service {
         return built;
       }
     }
-    for (const instance of [...this.instances.values()]) {
+    for (const instance of [...this.instances.values()].filter(concerns)) {
       if (!this.launched) break;
       const outcome = await instance.restart(cause);
       if (!outcome.ok) return outcome;
@@ -156,7 +157,7 @@ export class Service {
     const added = this.fitInstances();
     const endings = [...this.ending.values()];
     const outcome = await firstFailure(
-      added.filter((instance) => instance.isRunning).map((instance) => instance.settled()),
+      added.filter((instance) => instance.isRunning).map((instance) => instance.record.settled()),
     );
     await Promise.all(endings);
     return outcome;
@@ -228,15 +229,15 @@ export class Service {
     const { service, context } = this;
     if (service.build === null) return ok(undefined);
     const id = `${service.name}-build`;
-    const subset: ResolvedSubset = { name: 'default', env: {}, command: null, replicas: 1 };
-    const env = instanceEnvironment(context.inherited, service, subset, {});
-    if (!env.ok) return env;
+    const files = readEnvFiles(service);
+    if (!files.ok) return files;
+    const env = { ...inheritedEnvironment(context.inherited), ...files.value, ...service.env };
     const output = context.logs.collect(service.name, id, crypto.randomUUID());
     if (!output.ok) return output;
     const { cwd, name: owner } = service;
     const { clock, ledger, scan, force, baseDir } = context;
     const startedMs = performance.now();
-    const request = { instance: id, owner, command: service.build, cwd, baseDir, env: env.value, ports: [] };
+    const request = { instance: id, owner, command: service.build, cwd, baseDir, env, ports: [] };
     const started = await startProcess({ ...request, output: output.value.descriptors }, ledger);
     if (!started.ok) {
       output.value.finish();

@@ -1,3 +1,5 @@
+import { changedServices, type ServiceChanges } from '../../model/changes.ts';
+import { serviceEnvironment } from '../../model/environment.ts';
 import { problem } from '../../model/errors.ts';
 import type { ResolvedConfig, ResolvedService } from '../../model/resolved.ts';
 import { fail, ok, type Problem, type Result } from '../../model/result.ts';
@@ -10,21 +12,10 @@ import { describeOwner, portOwners } from '../state/port-owner.ts';
 import { recover } from '../state/recovery.ts';
 import type { InstanceNetwork, InstancePorts } from './contract.ts';
 import { type Dependencies, runningDependents, unmetDependencies, withDependencies } from './dependency-graph.ts';
-import type { InstanceContext, InstanceSpec } from './instance.ts';
+import type { Instance, InstanceContext, InstanceSpec } from './instance.ts';
 import type { LogStore } from './log-files.ts';
 import { type Blocker, createProcessScan } from './process-end.ts';
 import { Service } from './service.ts';
-
-/** What a new configuration means for the services: `changedServices` of the model. */
-export interface ServiceChanges {
-  added: string[];
-  removed: string[];
-  /** Command, environment, ports: what a running process was given. */
-  restart: string[];
-  rescale: string[];
-  /** Changed in ways that running processes need not know of. */
-  updated: string[];
-}
 
 export interface SupervisorOptions {
   network: InstanceNetwork;
@@ -33,9 +24,6 @@ export interface SupervisorOptions {
   clock: Clock;
   /** In [0, 1). */
   random(): number;
-  /** Variables that follow from the ports: `serviceEnvironment` of the model. */
-  environment(instance: InstanceSpec, ports: InstancePorts): Record<string, string>;
-  changes(previous: ResolvedConfig, next: ResolvedConfig): ServiceChanges;
   /** What services inherit. Default: the environment of this process. */
   inherited?: Readonly<Record<string, string | undefined>>;
   /** Ledger entries that are not services and not to be ended with them (data planes): by their `instance`. */
@@ -49,6 +37,8 @@ const AFTER_KILL_MS = 4_000;
 export class Supervisor {
   private config: ResolvedConfig | null = null;
   private selection: readonly string[] | undefined;
+  /** The selection with what it depends on. */
+  private asked: ReadonlySet<string> = new Set();
   private readonly options: SupervisorOptions;
   private readonly services = new Map<string, Service>();
   /** Services that left the configuration, until they are gone: the same name may come back before. */
@@ -76,24 +66,28 @@ export class Supervisor {
     if (this.stoppingAll !== null) return;
     const previous = this.config;
     this.config = config;
+    // Of processes that outlived the daemon before this one.
+    if (previous === null) this.options.logs.collectLeftovers();
     if (selection !== undefined) this.selection = selection;
-    const changes = previous === null ? NOTHING_RUNS(config) : this.options.changes(previous, config);
+    const changes = previous === null ? NOTHING_RUNS(config) : changedServices(previous, config);
     for (const name of changes.removed) this.remove(name);
     for (const name of changes.added) this.add(config.services[name]);
-    const known = [...changes.restart, ...changes.rescale, ...changes.updated].filter((name) =>
-      this.services.has(name),
-    );
-    for (const name of known) this.services.get(name)?.update(config.services[name]);
-    for (const name of withDependencies(this.dependencies(), this.selection)) {
+    const fresh = new Set<Instance>();
+    for (const name of [...changes.restart, ...changes.rescale, ...changes.updated])
+      for (const instance of this.services.get(name)?.update(config.services[name]) ?? []) fresh.add(instance);
+    // Only what is asked for anew: a service that somebody stopped stays so, whatever is saved.
+    const asked = new Set(withDependencies(this.dependencies(), this.selection));
+    for (const name of asked) {
       const service = this.services.get(name);
-      if (service === undefined || (previous !== null && !changes.added.includes(name) && selection === undefined))
-        continue;
-      service.wanted = true;
+      if (service !== undefined && (changes.added.includes(name) || !this.asked.has(name))) service.wanted = true;
     }
+    this.asked = asked;
     this.advance();
     for (const name of changes.restart) {
       const service = this.services.get(name);
-      if (service?.launched) void service.restart('restarting: its configuration changed');
+      const concerns = (instance: Instance): boolean =>
+        !fresh.has(instance) && changes.restartSubsets[name].includes(instance.spec.subset.name);
+      if (service?.launched) void service.restart('restarting: its configuration changed', concerns);
     }
     this.changed();
   }
@@ -278,13 +272,20 @@ export class Supervisor {
       force: this.force.signal,
       network: options.network,
       random: options.random,
-      environment: options.environment,
+      environment: (instance, ports, files) => this.environment(instance, ports, files),
       inherited: options.inherited ?? process.env,
       onBlocked: (blockers) => this.reportBlocked(blockers),
       changed: () => this.changed(),
       notice: (level, name, text, problems = []) => this.notice(level, name, text, problems),
     };
     this.services.set(service.name, new Service(service, context));
+  }
+
+  private environment({ id, service, subset }: InstanceSpec, ports: InstancePorts, files: Record<string, string>) {
+    if (this.config === null) throw new Error('no configuration yet');
+    const extra = this.options.network.environment(id);
+    const names = { service: service.name, subset: subset.name, instance: id };
+    return serviceEnvironment({ config: this.config, ...names, ports, extra, files });
   }
 
   private remove(name: string): void {
@@ -381,6 +382,7 @@ const NOTHING_RUNS = (config: ResolvedConfig): ServiceChanges => ({
   added: Object.keys(config.services),
   removed: [],
   restart: [],
+  restartSubsets: {},
   rescale: [],
   updated: [],
 });

@@ -42,12 +42,26 @@ describe('a request head', () => {
     expect(only(request('A: 1', 'B: 2', 'a: 3')).head.headers).toEqual(['a', '1', 'b', '2', 'a', '3']);
   });
 
-  it.each(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'TRACE', 'PROPFIND', 'M-SEARCH', "!#$%&'*+-.^_`|~", 'get', 'P', 'PU', 'GETS', 'POSTS'])(
-    'accepts the method %s as it is',
-    (method) => {
-      expect(only(`${method} / HTTP/1.1\r\nHost: a\r\n\r\n`).head.method).toBe(method);
-    },
-  );
+  it.each([
+    'GET',
+    'HEAD',
+    'POST',
+    'PUT',
+    'PATCH',
+    'DELETE',
+    'OPTIONS',
+    'TRACE',
+    'PROPFIND',
+    'M-SEARCH',
+    "!#$%&'*+-.^_`|~",
+    'get',
+    'P',
+    'PU',
+    'GETS',
+    'POSTS',
+  ])('accepts the method %s as it is', (method) => {
+    expect(only(`${method} / HTTP/1.1\r\nHost: a\r\n\r\n`).head.method).toBe(method);
+  });
 
   it('ignores one empty line before a request and no more (RFC 9112 section 2.2)', () => {
     expect(only(`\r\n${request()}`).head.path).toBe('/');
@@ -157,16 +171,38 @@ describe('the request target (RFC 9112 section 3.2)', () => {
 });
 
 describe('Host (RFC 9112 section 3.2)', () => {
-  it.each(['a', 'a.b-c_d~', 'a:80', 'a:', '127.0.0.1:1', '[::1]', '[2001:db8::1]:8080', 'a%20b', 'xn--caf-dma'])('accepts %s', (host) => {
-    expect(only(`GET / HTTP/1.1\r\nHost: ${host}\r\n\r\n`).head.authority).toBe(host);
-  });
-
-  it.each(['a b', 'a/b', 'a?b', 'a#b', 'a@b', 'a\\b', 'a:b', 'a:1:2', 'a:65536', '"a"', 'a%', 'a%2', 'a%zz', '[::1', '[1.2.3.4]', '[::1%25lo]', '[]', '[v1.x]', 'caf\xe9', ':80', 'http://a'])(
-    'refuses %j',
+  it.each(['a', 'a.b-c_d~', 'a:80', 'a:', '127.0.0.1:1', '[::1]', '[2001:db8::1]:8080', 'a%20b', 'xn--caf-dma'])(
+    'accepts %s',
     (host) => {
-      expect(errorOf(`GET / HTTP/1.1\r\nHost: ${host}\r\n\r\n`)).toBe('BAD_HOST');
+      expect(only(`GET / HTTP/1.1\r\nHost: ${host}\r\n\r\n`).head.authority).toBe(host);
     },
   );
+
+  it.each([
+    'a b',
+    'a/b',
+    'a?b',
+    'a#b',
+    'a@b',
+    'a\\b',
+    'a:b',
+    'a:1:2',
+    'a:65536',
+    '"a"',
+    'a%',
+    'a%2',
+    'a%zz',
+    '[::1',
+    '[1.2.3.4]',
+    '[::1%25lo]',
+    '[]',
+    '[v1.x]',
+    'caf\xe9',
+    ':80',
+    'http://a',
+  ])('refuses %j', (host) => {
+    expect(errorOf(`GET / HTTP/1.1\r\nHost: ${host}\r\n\r\n`)).toBe('BAD_HOST');
+  });
 
   it('must be there once in 1.1, may be missing in 1.0, may be empty', () => {
     expect(errorOf('GET / HTTP/1.1\r\n\r\n')).toBe('MISSING_HOST');
@@ -223,7 +259,8 @@ describe('field lines (RFC 9112 section 5)', () => {
       for (const bad of ['\0', '\x08', '\x0b', '\x1f', '\x7f']) {
         expect(errorOf(request(`X: ${'v'.repeat(length)}${bad}${'w'.repeat(11 - length)}`))).toBe('BAD_FIELD_VALUE');
       }
-      expect(only(request(`X: ${'v'.repeat(length)}\t\x80w`)).head.headers[1]).toBe(`${'v'.repeat(length)}\t\x80w`);
+      const value = `v${'v'.repeat(length)}\t\x80w`;
+      expect(only(request(`X: ${value}`)).head.headers[1]).toBe(value);
     }
   });
 
@@ -258,7 +295,9 @@ describe('limits', () => {
   it('does not wait for a line end that never comes', () => {
     const endless = recordRequests(`GET /${'a'.repeat(300)}`, { limits });
     expect([endless.error, endless.status]).toEqual(['URI_TOO_LONG', 414]);
-    expect(recordRequests(`GET / HTTP/1.1\r\nHost: a\r\nX: ${'a'.repeat(300)}`, { limits }).error).toBe('HEAD_TOO_LARGE');
+    expect(recordRequests(`GET / HTTP/1.1\r\nHost: a\r\nX: ${'a'.repeat(300)}`, { limits }).error).toBe(
+      'HEAD_TOO_LARGE',
+    );
   });
 
   it('counts header fields, Host included', () => {
@@ -266,7 +305,9 @@ describe('limits', () => {
     const over = recordRequests(request('A: 1', 'B: 2', 'C: 3', 'D: 4', 'E: 5'), { limits });
     expect([over.error, over.status]).toEqual(['TOO_MANY_HEADERS', 431]);
     const cuts = Array.from({ length: 100 }, (_, i) => i);
-    expect(recordRequests(request('A: 1', 'B: 2', 'C: 3', 'D: 4', 'E: 5'), { limits, cuts }).error).toBe('TOO_MANY_HEADERS');
+    expect(recordRequests(request('A: 1', 'B: 2', 'C: 3', 'D: 4', 'E: 5'), { limits, cuts }).error).toBe(
+      'TOO_MANY_HEADERS',
+    );
   });
 
   it('reads heads of 64 KiB whatever the pieces, in linear time', () => {
@@ -295,18 +336,39 @@ describe('connection options (RFC 9110 section 7.6.1, RFC 9112 section 9.3)', ()
     ['HTTP/1.0', ['Proxy-Connection: keep-alive'], false],
     ['HTTP/1.1', ['Proxy-Connection: close'], true],
   ])('%s %j: keepAlive %s', (version, lines, keepAlive) => {
-    expect(only(`GET / ${version}\r\nHost: a\r\n${lines.map((l) => `${l}\r\n`).join('')}\r\n`).head.keepAlive).toBe(keepAlive);
+    expect(only(`GET / ${version}\r\nHost: a\r\n${lines.map((l) => `${l}\r\n`).join('')}\r\n`).head.keepAlive).toBe(
+      keepAlive,
+    );
   });
 
   it('takes away hop-by-hop fields and what Connection names', () => {
     const { head } = only(
-      request('Connection: close, X-Secret', 'X-Secret: 1', 'x-secret: 2', 'Keep-Alive: timeout=5', 'Proxy-Connection: close', 'TE: gzip', 'Upgrade: h2c', 'HTTP2-Settings: AAA', 'Accept: */*', 'Proxy-Authorization: x', 'Trailer: y'),
+      request(
+        'Connection: close, X-Secret',
+        'X-Secret: 1',
+        'x-secret: 2',
+        'Keep-Alive: timeout=5',
+        'Proxy-Connection: close',
+        'TE: gzip',
+        'Upgrade: h2c',
+        'HTTP2-Settings: AAA',
+        'Accept: */*',
+        'Proxy-Authorization: x',
+        'Trailer: y',
+      ),
     );
     expect(head.headers).toEqual(['accept', '*/*', 'proxy-authorization', 'x', 'trailer', 'y']);
   });
 
   it('does not let Connection take away end-to-end fields', () => {
-    const { head } = only(request('Connection: content-length, host, x-forwarded-for, authorization', 'Content-Length: 0', 'X-Forwarded-For: 1', 'Authorization: 2'));
+    const { head } = only(
+      request(
+        'Connection: content-length, host, x-forwarded-for, authorization',
+        'Content-Length: 0',
+        'X-Forwarded-For: 1',
+        'Authorization: 2',
+      ),
+    );
     expect(head.headers).toEqual(['content-length', '0', 'x-forwarded-for', '1', 'authorization', '2']);
     expect(head.authority).toBe('a');
   });
@@ -362,7 +424,9 @@ describe('Upgrade (RFC 9110 section 7.8)', () => {
       onEnd() {},
       onParseError: (e) => void seen.push(e.code),
     });
-    const bytes = Buffer.from(`${request('Connection: upgrade', 'Upgrade: websocket')}GET /next HTTP/1.1\r\nHost: a\r\n\r\n`);
+    const bytes = Buffer.from(
+      `${request('Connection: upgrade', 'Upgrade: websocket')}GET /next HTTP/1.1\r\nHost: a\r\n\r\n`,
+    );
     const at = parser.execute(bytes, 0, bytes.length);
     expect(parser.idle).toBe(true);
     expect(parser.execute(bytes, at, bytes.length)).toBe(bytes.length);
@@ -430,7 +494,9 @@ describe('the parser as a whole', () => {
   it('says so when the connection ends within a message', () => {
     expect(recordRequests('GET / HT', { finish: true }).error).toBe('TRUNCATED_HEAD');
     expect(recordRequests(request('Content-Length: 5'), { finish: true }).error).toBe('TRUNCATED_BODY');
-    expect(recordRequests(request('Transfer-Encoding: chunked').concat('0\r\n'), { finish: true }).error).toBe('TRUNCATED_BODY');
+    expect(recordRequests(request('Transfer-Encoding: chunked').concat('0\r\n'), { finish: true }).error).toBe(
+      'TRUNCATED_BODY',
+    );
     expect(recordRequests(request(), { finish: true }).error).toBeNull();
   });
 

@@ -46,7 +46,11 @@ describe('openCertificateAuthority', () => {
     expect(Date.parse(root.validTo) - Date.now()).toBeGreaterThan(3640 * DAY_MS);
     expect(Date.parse(intermediate.validTo) - Date.now()).toBeGreaterThan(360 * DAY_MS);
     expect(intermediate.subjectAltName).toBe('URI:spiffe://shop.local');
-    expect(ca.trustAnchors).toEqual([ca.intermediatePem]);
+    const [anchor, ...more] = ca.trustAnchors.map((pem) => new X509Certificate(pem));
+    expect(more).toEqual([]);
+    expect(anchor!.subject).toBe(intermediate.subject);
+    expect(anchor!.publicKey.equals(intermediate.publicKey)).toBe(true);
+    expect(anchor!.verify(anchor!.publicKey)).toBe(true);
   });
 
   it('finds the same authorities again', async () => {
@@ -55,6 +59,7 @@ describe('openCertificateAuthority', () => {
     const second = await authority(directory);
     expect(second.rootPem).toBe(first.rootPem);
     expect(second.intermediatePem).toBe(first.intermediatePem);
+    expect(second.trustAnchors).toEqual(first.trustAnchors);
     expect(second.notices).toEqual([]);
   });
 
@@ -68,9 +73,7 @@ describe('openCertificateAuthority', () => {
 
   it('ends with one root when many meshes start at once', async () => {
     const directory = await temporaryDirectory();
-    const opened = await Promise.all(
-      Array.from({ length: 12 }, (_, i) => authority(directory, { mesh: `mesh-${i}` })),
-    );
+    const opened = await Promise.all(Array.from({ length: 12 }, (_, i) => authority(directory, { mesh: `mesh-${i}` })));
     expect(new Set(opened.map((ca) => ca.rootPem)).size).toBe(1);
     expect(await readdir(join(directory, 'data'))).toEqual(['root']);
     for (const ca of opened) {
@@ -170,7 +173,11 @@ describe('a damaged root', () => {
     ['an empty directory', (root) => rm(root, { recursive: true }).then(() => mkdir(root)), /cannot be read/],
     ['a broken key', (root) => writeFile(join(root, 'root.key'), 'x'), /root\.key is not a private key/],
     ['a broken certificate', (root) => writeFile(join(root, 'root.pem'), 'x'), /root\.pem is not a certificate/],
-    ['a file cut short', (root) => writeFile(join(root, 'root.pem'), '-----BEGIN CERTIFICATE-----\nMII'), /not a certificate/],
+    [
+      'a file cut short',
+      (root) => writeFile(join(root, 'root.pem'), '-----BEGIN CERTIFICATE-----\nMII'),
+      /not a certificate/,
+    ],
     ['another key', (root) => writeFile(join(root, 'root.key'), generateKeyPair().privateKeyPem), /not the key of/],
   ];
 
@@ -203,9 +210,12 @@ describe('a damaged root', () => {
     const key = join(directory, 'data/root/root.key');
     await chmod(key, 0o644);
     const ca = await authority(directory);
-    expect(ca.notices).toMatchObject([{ code: 'MESH-I106', severity: 'warning', message: /mode 644.*600 now/ }].map(
-      (notice) => ({ ...notice, message: expect.stringMatching(notice.message) }),
-    ));
+    expect(ca.notices).toMatchObject(
+      [{ code: 'MESH-I106', severity: 'warning', message: /mode 644.*600 now/ }].map((notice) => ({
+        ...notice,
+        message: expect.stringMatching(notice.message),
+      })),
+    );
     expect((await stat(key)).mode & 0o777).toBe(0o600);
     expect(ca.rootPem).toBe(first.rootPem);
   });
@@ -243,7 +253,8 @@ describe('an intermediate', () => {
       'without its key',
       async (path: string) => {
         const text = await readFile(path, 'utf8');
-        await writeFile(path, text.slice(0, text.indexOf('-----BEGIN PRIVATE')) + generateKeyPair().privateKeyPem);
+        const certificates = text.slice(0, text.indexOf('-----BEGIN PRIVATE'));
+        await writeFile(path, certificates + generateKeyPair().privateKeyPem);
       },
       /key did not fit/,
     ],
@@ -252,7 +263,9 @@ describe('an intermediate', () => {
     const before = await authority(directory);
     await damage(file(directory));
     const after = await authority(directory);
-    expect(after.notices).toMatchObject([{ code: 'MESH-I103', severity: 'warning', message: expect.stringMatching(why) }]);
+    expect(after.notices).toMatchObject([
+      { code: 'MESH-I103', severity: 'warning', message: expect.stringMatching(why) },
+    ]);
     expect(after.intermediatePem).not.toBe(before.intermediatePem);
     expect((await authority(directory)).intermediatePem).toBe(after.intermediatePem);
     expect((await readdir(join(directory, 'shop/.mesh/identity'))).length).toBe(1);

@@ -61,8 +61,16 @@ describe.runIf(openssl)('openssl verify -x509_strict', () => {
     await writeFile(files.intermediate, ca.intermediatePem);
     await writeFile(files.leaf, value(ca.issueGateway(['shop.localhost'])).certificatePem);
     const verify = (...more: string[]) =>
-      runOpenssl(['verify', '-x509_strict', '-CAfile', ca.rootPath, '-untrusted', files.intermediate, ...more, files.leaf])
-        .status;
+      runOpenssl([
+        'verify',
+        '-x509_strict',
+        '-CAfile',
+        ca.rootPath,
+        '-untrusted',
+        files.intermediate,
+        ...more,
+        files.leaf,
+      ]).status;
     expect(verify('-purpose', 'sslserver', '-verify_hostname', 'shop.localhost')).toBe(0);
     expect(verify('-purpose', 'sslserver', '-verify_hostname', 'localhost')).toBe(0);
     expect(verify('-purpose', 'sslserver', '-verify_ip', '127.0.0.1')).toBe(0);
@@ -126,7 +134,9 @@ describe.runIf(openssl)('extensions', () => {
 
   it('are those of an authority', () => {
     const pem = issue({ subject: [['CN', 'ca']], use: { kind: 'ca', pathLength: 0 } }).toString();
-    expect(extensionText(pem, 'X509v3 Basic Constraints')).toBe('X509v3 Basic Constraints: critical CA:TRUE, pathlen:0');
+    expect(extensionText(pem, 'X509v3 Basic Constraints')).toBe(
+      'X509v3 Basic Constraints: critical CA:TRUE, pathlen:0',
+    );
     expect(extensionText(pem, 'X509v3 Key Usage')).toBe('X509v3 Key Usage: critical Certificate Sign, CRL Sign');
   });
 
@@ -168,7 +178,13 @@ describe('signCertificate', () => {
   });
 
   it('takes over the name of the issuer byte for byte', () => {
-    const issuer = issue({ subject: [['O', 'Zoë & Söhne, "GmbH"'], ['CN', 'a\nb']], use: { kind: 'ca', pathLength: 0 } });
+    const issuer = issue({
+      subject: [
+        ['O', 'Zoë & Söhne, "GmbH"'],
+        ['CN', 'a\nb'],
+      ],
+      use: { kind: 'ca', pathLength: 0 },
+    });
     const leaf = new X509Certificate(
       signCertificate(
         {

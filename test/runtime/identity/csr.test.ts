@@ -31,7 +31,9 @@ describe('generateKeyPair', () => {
       const keys = generateKeyPair();
       const fromPrivate = createPublicKey(keys.privateKeyPem).export({ type: 'spki', format: 'der' });
       expect(fromPrivate.equals(keys.publicKey)).toBe(true);
-      expect(createPublicKey(keys.privateKey).export({ type: 'spki', format: 'der' }).equals(keys.publicKey)).toBe(true);
+      expect(createPublicKey(keys.privateKey).export({ type: 'spki', format: 'der' }).equals(keys.publicKey)).toBe(
+        true,
+      );
     }
   });
 });

@@ -14,7 +14,9 @@ afterEach(() => {
   for (const rotation of open.splice(0)) rotation.close();
 });
 
-async function rotationOf(options: Partial<RotationOptions> & { wrap?: (ca: CertificateAuthority) => CertificateAuthority } = {}) {
+async function rotationOf(
+  options: Partial<RotationOptions> & { wrap?: (ca: CertificateAuthority) => CertificateAuthority } = {},
+) {
   const clock = new FakeClock();
   const real = await authority(await temporaryDirectory(), { clock });
   const ca = options.wrap?.(real) ?? real;
@@ -65,7 +67,10 @@ describe('IdentityRotation', () => {
 
   it('spreads rotations by chance, never later than 80 %', async () => {
     let next = 0;
-    const { clock, rotation, changes } = await rotationOf({ ttlMs: 100 * HOUR_MS, random: () => (next++ % 2) * 0.9999 });
+    const { clock, rotation, changes } = await rotationOf({
+      ttlMs: 100 * HOUR_MS,
+      random: () => (next++ % 2) * 0.9999,
+    });
     rotation.ensure('early-later');
     rotation.ensure('orders');
     clock.advance(76.1 * HOUR_MS);

@@ -12,7 +12,7 @@ import { type MeshDirectory, openMeshDirectory } from '../../../src/runtime/stat
 import { listProcesses, markedProcesses } from '../../../src/runtime/state/process-table.ts';
 import type { InstanceNetwork, InstancePorts } from '../../../src/runtime/supervisor/contract.ts';
 import { LogStore } from '../../../src/runtime/supervisor/log-files.ts';
-import { type ServiceChanges, Supervisor } from '../../../src/runtime/supervisor/supervisor.ts';
+import { Supervisor } from '../../../src/runtime/supervisor/supervisor.ts';
 
 export function temporaryDirectory(): string {
   return fs.realpathSync(fs.mkdtempSync(path.join(os.tmpdir(), 'mesh-test-')));
@@ -184,8 +184,6 @@ export function createMesh(): Mesh {
     logs,
     clock: systemClock,
     random: () => 0.5,
-    environment: (_instance, { app }): Record<string, string> => (app === null ? {} : { PORT: String(app) }),
-    changes: compareServices,
   });
   supervisor.onNotice((notice) => notices.push(notice));
   const find = (id: string): InstanceStatus | undefined =>
@@ -251,20 +249,4 @@ export function unwrap<T>(result: { ok: true; value: T } | { ok: false; problems
 
 function throwMissing(id: string): never {
   throw new Error(`no instance ${id}`);
-}
-
-/** By the sections that processes see. */
-function compareServices(previous: ResolvedConfig, next: ResolvedConfig): ServiceChanges {
-  const visible = ({ command, cwd, env, port, subsets }: ResolvedService): string =>
-    JSON.stringify([command, cwd, env, port, subsets.map(({ name, env, command }) => [name, env, command])]);
-  const changes: ServiceChanges = { added: [], removed: [], restart: [], rescale: [], updated: [] };
-  for (const name of Object.keys(previous.services)) if (next.services[name] === undefined) changes.removed.push(name);
-  for (const [name, service] of Object.entries(next.services)) {
-    const before = previous.services[name];
-    if (before === undefined) changes.added.push(name);
-    else if (visible(before) !== visible(service)) changes.restart.push(name);
-    else if (JSON.stringify(before.subsets) !== JSON.stringify(service.subsets)) changes.rescale.push(name);
-    else if (JSON.stringify(before) !== JSON.stringify(service)) changes.updated.push(name);
-  }
-  return changes;
 }

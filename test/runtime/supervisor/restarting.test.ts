@@ -201,6 +201,42 @@ describe('a new configuration', () => {
     expect(mesh.network.closed).toEqual(['a-1']);
   });
 
+  it('a service that somebody stopped stays so, and what depends on a changed service is left alone', async () => {
+    const { baseDir, supervisor } = mesh;
+    const dependsOn = [{ service: 'b', condition: 'ready' as const }];
+    const [a, b, c] = [service('a', baseDir, { dependsOn }), service('b', baseDir), service('c', baseDir)];
+    await supervisor.apply(mesh.config(a, b, c), ['a', 'c']);
+    for (const name of ['a', 'c']) await mesh.reaches(`${name}-1`, 'ready');
+    await supervisor.stop('c');
+    const pid = mesh.instance('a-1').pid;
+    await supervisor.apply(mesh.config(a, { ...b, env: { VERSION: 'v2' } }, { ...c, env: { VERSION: 'v2' } }), [
+      'a',
+      'c',
+      'b',
+    ]);
+    await eventually('b replaced', () => mesh.instance('b-1').restarts === 1 && mesh.instance('b-1').state === 'ready');
+    expect(mesh.instance('a-1')).toMatchObject({ pid, restarts: 0 });
+    expect(mesh.instance('c-1')).toMatchObject({ pid: null, state: 'stopped' });
+    expect(await supervisor.start('c')).toEqual(done);
+    expect(await get(mesh.instance('c-1').appPort)).toContain('v2');
+  });
+
+  it('a change of one subset restarts that subset alone', async () => {
+    const { baseDir, supervisor } = mesh;
+    const subsets = (version: string) =>
+      [
+        ['stable', 'v1'],
+        ['canary', version],
+      ].map(([name, VERSION]) => ({ name, env: { VERSION }, command: null, replicas: 1 }));
+    await supervisor.apply(mesh.config(service('a', baseDir, { subsets: subsets('v2') })));
+    for (const name of ['stable', 'canary']) await mesh.reaches(`a-${name}-1`, 'ready');
+    const { pid } = mesh.instance('a-stable-1');
+    await supervisor.apply(mesh.config(service('a', baseDir, { subsets: subsets('v3') })));
+    await eventually('canary replaced', () => mesh.instance('a-canary-1').restarts === 1);
+    expect(await get(mesh.instance('a-canary-1').appPort)).toContain('v3');
+    expect(mesh.instance('a-stable-1')).toMatchObject({ pid, restarts: 0 });
+  });
+
   it('a changed fixed port moves the service without a gap', async () => {
     const { baseDir, supervisor } = mesh;
     const [one, two] = [await freePort(), await freePort()];

@@ -1,6 +1,0 @@
-import { createRequire as __createRequire } from 'node:module';
-import { fileURLToPath as __fileURLToPath } from 'node:url';
-const require = __createRequire(import.meta.url);
-const __filename = __fileURLToPath(import.meta.url);
-const __dirname = __fileURLToPath(new URL('.', import.meta.url));
-import{renderCertificates}from"../../chunks/chunk-AY4WBIJH.js";import"../../chunks/chunk-EANR5F3U.js";import{MeshCommand,require_lib}from"../../chunks/chunk-P7GVXELU.js";import"../../chunks/chunk-3SZK64WO.js";import"../../chunks/chunk-IGVHVI44.js";import{__toESM}from"../../chunks/chunk-4BRTPG6I.js";var import_core=__toESM(require_lib(),1);var CertsRotate=class _CertsRotate extends MeshCommand{static summary="Issue new certificates now; no connection is closed for it.";static description="Returns when the new certificates are in force in every proxy.";static examples=["$ mesh certs rotate","$ mesh certs rotate orders"];static args={service:import_core.Args.string({description:"only this service (default: all)"})};async run(){let{args,flags}=await this.parse(_CertsRotate),client=await this.connect(flags),certificates=this.unwrap(await client.rotateCertificates(args.service??null));flags.json?this.printJson({certificates}):this.print(...renderCertificates(certificates,this.style,this.columns))}};export{CertsRotate as default};

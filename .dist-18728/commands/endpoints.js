@@ -1,6 +1,0 @@
-import { createRequire as __createRequire } from 'node:module';
-import { fileURLToPath as __fileURLToPath } from 'node:url';
-const require = __createRequire(import.meta.url);
-const __filename = __fileURLToPath(import.meta.url);
-const __dirname = __fileURLToPath(new URL('.', import.meta.url));
-import{onlyOf}from"../chunks/chunk-7PA5CVN5.js";import{renderEndpoints}from"../chunks/chunk-AY4WBIJH.js";import"../chunks/chunk-EANR5F3U.js";import{MeshCommand,require_lib}from"../chunks/chunk-P7GVXELU.js";import"../chunks/chunk-3SZK64WO.js";import"../chunks/chunk-IGVHVI44.js";import{__toESM}from"../chunks/chunk-4BRTPG6I.js";var import_core=__toESM(require_lib(),1);var Endpoints=class _Endpoints extends MeshCommand{static summary="Show the endpoints that the proxies balance over right now.";static examples=["$ mesh endpoints","$ mesh endpoints orders --json"];static args={service:import_core.Args.string({description:"only this service"})};async run(){let{args,flags}=await this.parse(_Endpoints),client=await this.connect(flags),endpoints=this.unwrap(onlyOf(await client.endpoints(),({service})=>service,args.service));flags.json?this.printJson({endpoints}):this.print(...renderEndpoints(endpoints,this.style,this.columns))}};export{Endpoints as default};

@@ -1,6 +1,0 @@
-import { createRequire as __createRequire } from 'node:module';
-import { fileURLToPath as __fileURLToPath } from 'node:url';
-const require = __createRequire(import.meta.url);
-const __filename = __fileURLToPath(import.meta.url);
-const __dirname = __fileURLToPath(new URL('.', import.meta.url));
-import{onlyOf}from"../chunks/chunk-7PA5CVN5.js";import{renderRoutes}from"../chunks/chunk-AY4WBIJH.js";import"../chunks/chunk-EANR5F3U.js";import{MeshCommand,require_lib}from"../chunks/chunk-P7GVXELU.js";import"../chunks/chunk-3SZK64WO.js";import"../chunks/chunk-IGVHVI44.js";import{__toESM}from"../chunks/chunk-4BRTPG6I.js";var import_core=__toESM(require_lib(),1);var Routes=class _Routes extends MeshCommand{static summary="Show the routes that the proxies run on right now.";static description="TABLE is a service (its callers use this table) or `gateway`.";static examples=["$ mesh routes","$ mesh routes gateway","$ mesh routes inventory --json"];static args={table:import_core.Args.string({description:"only this table"})};async run(){let{args,flags}=await this.parse(_Routes),client=await this.connect(flags),routes=this.unwrap(onlyOf(await client.routes(),({table})=>table,args.table));flags.json?this.printJson({routes}):this.print(...renderRoutes(routes,this.style,this.columns))}};export{Routes as default};

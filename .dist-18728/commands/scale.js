@@ -1,6 +1,0 @@
-import { createRequire as __createRequire } from 'node:module';
-import { fileURLToPath as __fileURLToPath } from 'node:url';
-const require = __createRequire(import.meta.url);
-const __filename = __fileURLToPath(import.meta.url);
-const __dirname = __fileURLToPath(new URL('.', import.meta.url));
-import{parseScale}from"../chunks/chunk-7PA5CVN5.js";import"../chunks/chunk-EANR5F3U.js";import{MeshCommand}from"../chunks/chunk-P7GVXELU.js";import"../chunks/chunk-3SZK64WO.js";import"../chunks/chunk-IGVHVI44.js";import"../chunks/chunk-4BRTPG6I.js";var Scale=class _Scale extends MeshCommand{static summary="Change the number of instances of services.";static description="SERVICE=N sets it for each subset of a service, SERVICE/SUBSET=N for one. It lasts until the mesh stops.";static usage="scale SERVICE[/SUBSET]=N...";static examples=["$ mesh scale orders=3","$ mesh scale inventory/canary=0 orders=2"];static strict=!1;async run(){let{argv,flags}=await this.parse(_Scale),targets=this.unwrap(parseScale(argv)),client=await this.connect(flags);for(let{service,subset,replicas}of targets)this.unwrap(await client.scale(service,subset,replicas));this.done(flags.json,`scaled ${argv.join(" ")}`,{scaled:targets})}};export{Scale as default};
