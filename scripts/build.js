@@ -79,9 +79,7 @@ try {
         'data-plane': 'src/proxy/data-plane-process.ts',
         'config-loader': 'src/runtime/config/loader-process.ts',
       }),
-    ).map(([name, file]) =>
-      build({ ...common, entryPoints: { [name]: file } }).catch(giveUpOn(file)),
-    ),
+    ).map(([name, file]) => build({ ...common, entryPoints: { [name]: file } }).catch(giveUpOn(file))),
     build({ ...common, banner: {}, entryPoints: present({ index: 'src/index.ts' }) }),
   ]);
   if (existsSync(path.join(staging, 'run.js'))) await writeManifest();

@@ -45,7 +45,9 @@ export function violations(sources) {
       if (!sources.has(target)) found.push(`${file}: import '${name}' does not exist`);
       const other = layerOf(target);
       if (other !== layer && !(layer === null ? other === 'model' : MAY_IMPORT[layer]?.includes(other))) {
-        found.push(`${file}: ${layer ?? 'the public module'} must not import ${other ?? 'the public module'} (${name})`);
+        found.push(
+          `${file}: ${layer ?? 'the public module'} must not import ${other ?? 'the public module'} (${name})`,
+        );
       }
       if (isType === undefined && dynamicName === undefined) targets.push(target);
     }

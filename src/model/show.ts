@@ -22,7 +22,7 @@ export function show(value: unknown): string {
   if (Array.isArray(value)) return value.length === 0 ? 'an empty list' : `a list of ${value.length}`;
   const keys = Object.keys(value as object);
   if (keys.length === 0) return 'an empty object';
-  return `an object with ${shorten(keys.join(', '))}`;
+  return `an object with ${JSON.stringify(shorten(keys.join(', '))).slice(1, -1)}`;
 }
 
 /** Anything that can be awaited, whatever realm or library it comes from. */

@@ -8,7 +8,7 @@ import { plainDataProblems } from './plain-data.ts';
 import type { Problem } from './result.ts';
 import { meshConfig } from './schema.ts';
 import { isPlainObject, nameUnknownKey, readIssue } from './schema-parts.ts';
-import { show } from './show.ts';
+import { isPromise, show } from './show.ts';
 
 export interface Validation {
   /** Null as long as a problem is an error. */
@@ -22,7 +22,7 @@ export interface Validation {
  * for what its parts say about each other; nothing is said about a place that already has a problem of its own.
  */
 export function validateConfig(input: unknown): Validation {
-  if (!isPlainObject(input)) return { config: null, problems: [notAnObject(input)] };
+  if (!isPlainObject(input) || isPromise(input)) return { config: null, problems: [notAnObject(input)] };
 
   const structural = structuralProblems(input);
   // What is no plain data does not fit the schema either, so a clean configuration is not searched for it. Of a place

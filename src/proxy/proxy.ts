@@ -222,7 +222,8 @@ export class Proxy {
     for (const key of this.contexts.keys()) if (!(key in next.identities)) this.contexts.delete(key);
     if (renewed.size === 0) return;
     for (const listener of this.listeners.values()) {
-      if (renewed.has(listener.spec.identity)) listener.useIdentity(next.identities[listener.spec.identity]);
+      const key = serverIdentity(listener.spec);
+      if (renewed.has(key)) listener.useIdentity(next.identities[key]);
     }
     for (const cluster of this.routing.clusters.values()) for (const key of renewed) cluster.renewIdentity(key);
   }
@@ -244,7 +245,7 @@ export class Proxy {
   }
 
   private open(spec: ListenerSpec, next: Snapshot): void {
-    const listener = new Listener(spec, this.listenerOptions, next.identities[spec.identity]);
+    const listener = new Listener(spec, this.listenerOptions, next.identities[serverIdentity(spec)]);
     this.listeners.set(spec.name, listener);
     listener.listen(this.sockets.get(spec.name));
     this.sockets.delete(spec.name);
@@ -330,4 +331,9 @@ export class Proxy {
     for (const app of [...this.apps.values(), ...this.retiring]) app.destroy();
     this.outside.destroy();
   }
+}
+
+/** Whose certificate a TLS listener shows: browsers must find host names in the gateway's, where peers look for an SVID. */
+function serverIdentity(spec: ListenerSpec): string {
+  return spec.tls ? 'gateway' : spec.identity;
 }

@@ -41,7 +41,11 @@ interface Run {
   stderr: string;
 }
 
-function launch(args: string[], cwd: string, env: Record<string, string> = {}): { child: ChildProcess; done: Promise<Run> } {
+function launch(
+  args: string[],
+  cwd: string,
+  env: Record<string, string> = {},
+): { child: ChildProcess; done: Promise<Run> } {
   const { NO_COLOR: _, CLICOLOR_FORCE: __, ...inherited } = process.env;
   const child = spawn(process.execPath, [bin, ...args], {
     cwd,
@@ -100,7 +104,11 @@ describe('mesh', () => {
   });
 
   it('exits with 2 for a wrong command, flag or argument, and says what was meant', async () => {
-    const [command, flag, service] = await Promise.all([run(['strat']), run(['ps', '--nope']), run(['logs', 'ordres'])]);
+    const [command, flag, service] = await Promise.all([
+      run(['strat']),
+      run(['ps', '--nope']),
+      run(['logs', 'ordres']),
+    ]);
     expect(command.code).toBe(2);
     expect(command.stderr).toContain('did you mean `mesh start`?');
     expect(flag.code).toBe(2);
@@ -129,7 +137,12 @@ describe('mesh', () => {
   });
 
   it('follows logs as NDJSON until it is interrupted', async () => {
-    const line = { time: '2026-11-20T10:00:01.234Z', service: 'orders', instance: 'orders-1', stream: 'stdout' as const };
+    const line = {
+      time: '2026-11-20T10:00:01.234Z',
+      service: 'orders',
+      instance: 'orders-1',
+      stream: 'stdout' as const,
+    };
     mesh.lines.push({ ...line, text: 'one' });
     const { child, done } = launch(['logs', 'orders', '-f', '--json', '-n', '5'], directory.path);
     await until(() => mesh.logReaders === 1, 'the client follows', 10_000);
@@ -138,7 +151,12 @@ describe('mesh', () => {
     child.kill('SIGINT');
     const { code, stdout, stderr } = await done;
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
-    expect(stdout.trim().split('\n').map((text) => JSON.parse(text))).toEqual([
+    expect(
+      stdout
+        .trim()
+        .split('\n')
+        .map((text) => JSON.parse(text)),
+    ).toEqual([
       { ...line, text: 'one' },
       { ...line, text: 'two' },
     ]);
@@ -146,7 +164,12 @@ describe('mesh', () => {
   });
 
   it('is quiet when its reader leaves early', async () => {
-    const line = { time: '2026-11-20T10:00:01.234Z', service: 'orders', instance: 'orders-1', stream: 'stdout' as const };
+    const line = {
+      time: '2026-11-20T10:00:01.234Z',
+      service: 'orders',
+      instance: 'orders-1',
+      stream: 'stdout' as const,
+    };
     for (let index = 0; index < 5_000; index++) mesh.lines.push({ ...line, text: 'x'.repeat(100) });
     const { child, done } = launch(['logs'], directory.path);
     child.stdout!.once('data', () => child.stdout!.destroy());

@@ -32,7 +32,11 @@ async function offered(words: string[]): Promise<string[]> {
   await using directory = await temporaryDirectory();
   const file = path.join(directory.path, 'mesh.bash');
   await writeFile(file, completionScript('bash', commands));
-  const status = JSON.stringify({ mesh: 'shop', services: [{ name: 'orders', instances: [{ id: 'orders-1' }] }] }, null, 2);
+  const status = JSON.stringify(
+    { mesh: 'shop', services: [{ name: 'orders', instances: [{ id: 'orders-1' }] }] },
+    null,
+    2,
+  );
   const script = `
     mesh() { cat <<'END'
 ${status}

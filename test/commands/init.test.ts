@@ -37,7 +37,7 @@ async function init(options: { from?: string; force?: boolean } = {}): Promise<{
   }));
   const config = module.exports.default!;
   expect(validateConfig(config).problems).toEqual([]);
-  expect(resolveConfig(config, project).ok).toBe(true);
+  expect(resolveConfig(config, { baseDir: project }).ok).toBe(true);
   return { config, text };
 }
 
@@ -59,7 +59,8 @@ describe('mesh init', () => {
 
   it('takes a Procfile: the release once before the others, workers without a port', async () => {
     await files({
-      Procfile: "# comment\nweb: node server.js --port $PORT\nworker: bundle exec rake 'jobs:work'\nrelease: node migrate.js\n",
+      Procfile:
+        "# comment\nweb: node server.js --port $PORT\nworker: bundle exec rake 'jobs:work'\nrelease: node migrate.js\n",
     });
     const { config, text } = await init();
     expect(config.services).toEqual({

@@ -1,9 +1,9 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { explain } from '../../src/model/errors.ts';
 // @ts-expect-error: a script without types
 import { violations } from '../../scripts/check-imports.js';
+import { explain } from '../../src/model/errors.ts';
 
 const src = path.join(import.meta.dirname, '..', '..', 'src');
 const check = (sources: Record<string, string>): string[] => violations(new Map(Object.entries(sources)));
@@ -16,7 +16,8 @@ describe('the import rule', () => {
         'proxy/b.ts': "import { a } from '../model/a.ts';\nexport const b = a;",
         'runtime/c.ts': "import { b } from '../proxy/b.ts';\nexport const c = b;",
         'tui/d.tsx': "import { a } from '../model/a.ts';\nexport const d = a;",
-        'commands/e.ts': "import { c } from '../runtime/c.ts';\nexport default async () => [c, await import('../tui/d.tsx')];",
+        'commands/e.ts':
+          "import { c } from '../runtime/c.ts';\nexport default async () => [c, await import('../tui/d.tsx')];",
         'index.ts': "export type * from './model/a.ts';",
       }),
     ).toEqual([]);
@@ -27,14 +28,18 @@ describe('the import rule', () => {
     ['tui/a.ts', "import { x } from '../runtime/x.ts';", 'tui must not import runtime'],
     ['proxy/a.ts', "const x = await import('../runtime/x.ts');", 'proxy must not import runtime'],
     ['runtime/a.ts', "import '../commands/x.ts';", 'runtime must not import commands'],
-    ['runtime/a.ts', "export const a = () => process.exit(1);", 'process.exit'],
+    ['runtime/a.ts', 'export const a = () => process.exit(1);', 'process.exit'],
     ['runtime/a.ts', "import { x } from './x';", 'lacks its extension'],
     ['runtime/a.ts', "export { x } from './x.ts';\nexport * from './x.ts';", 'barrel'],
     ['runtime/a.ts', 'const x = 1;\n'.repeat(601), '601 lines'],
     ['commands/a.ts', 'const x = 1;\n'.repeat(81), '81 lines'],
     ['runtime/a.ts', "import {\n  x,\n  y,\n} from '../tui/x.ts';", 'runtime must not import tui'],
   ])('refuses %s with %j', (file, text, expected) => {
-    const others = { 'runtime/x.ts': 'export const x = 1;', 'commands/x.ts': 'export const x = 1;', 'tui/x.ts': 'export const x = 1;' };
+    const others = {
+      'runtime/x.ts': 'export const x = 1;',
+      'commands/x.ts': 'export const x = 1;',
+      'tui/x.ts': 'export const x = 1;',
+    };
     expect(check({ ...others, [file]: text }).join('\n')).toContain(expected);
   });
 
@@ -55,7 +60,8 @@ describe('the codes that the CLI reports', () => {
       for (const file of readdirSync(path.join(src, folder), { recursive: true, encoding: 'utf8' })) {
         if (!/\.tsx?$/.test(file)) continue;
         const text = readFileSync(path.join(src, folder, file), 'utf8');
-        for (const [code] of text.matchAll(/MESH-[A-Z]\d{3}/g)) expect(explain(code), `${code} in ${file}`).toHaveProperty('ok', true);
+        for (const [code] of text.matchAll(/MESH-[A-Z]\d{3}/g))
+          expect(explain(code), `${code} in ${file}`).toHaveProperty('ok', true);
       }
     }
   });

@@ -122,7 +122,7 @@ export async function startTestMesh(initial: Record<string, TestService>, gatewa
     };
     add({ name: 'client/outbound', workload: 'client', service: 'client', kind: 'outbound' });
     add({ name: 'gateway/http', workload: 'gateway', service: 'gateway', kind: 'gateway' });
-    add({ name: 'gateway/https', workload: 'gateway', service: 'gateway', kind: 'gateway', tls: true, identity: 'gateway' });
+    add({ name: 'gateway/https', workload: 'gateway', service: 'gateway', kind: 'gateway', tls: true });
     const delta: SnapshotDelta = {
       base: version,
       version: version + 1,

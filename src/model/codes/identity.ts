@@ -38,6 +38,10 @@ again, \`mesh trust\`. If it is not that old, the clock of this machine is wrong
     title: 'no certificate can be issued',
     explanation: `The intermediate authority has expired, which happens only when the clock jumped: a new one is made when the mesh starts.`,
   },
+  'MESH-I109': {
+    title: 'no certificate is held for this service',
+    explanation: `Certificates are held for the services that the mesh runs, not for external ones. \`mesh certs\` lists them.`,
+  },
   'MESH-I120': {
     title: 'not a SPIFFE ID',
     explanation: `A SPIFFE ID reads spiffe://<trust domain>/<path>, here spiffe://<trust domain>/ns/<namespace>/sa/<service>, with letters,

@@ -1,6 +1,6 @@
 import { explain } from '../../model/errors.ts';
 import { ok, type Problem, type Result } from '../../model/result.ts';
-import { loadConfig } from '../config/load.ts';
+import { loadOnce } from './load-once.ts';
 import { placeOf, renderProblem } from './render-problems.ts';
 import type { Style } from './style.ts';
 
@@ -26,12 +26,10 @@ export interface ValidationReport {
 }
 
 export async function validateConfig(file: string): Promise<ValidationReport> {
-  const loaded = await loadConfig(file);
-  const problems = loaded.ok ? warningsOf(loaded.value) : loaded.problems;
+  const loaded = await loadOnce(file);
+  const problems = loaded.ok ? (loaded.warnings ?? []) : loaded.problems;
   return { valid: problems.every(({ severity }) => severity === 'warning'), file, problems };
 }
-
-const warningsOf = (loaded: object): readonly Problem[] => (loaded as { warnings?: readonly Problem[] }).warnings ?? [];
 
 /** All problems in the order of the file, then how many there are. */
 export function renderReport({ file, problems }: ValidationReport, style: Style, cwd: string): string[] {

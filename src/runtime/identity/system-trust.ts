@@ -65,7 +65,7 @@ export async function isTrustedBySystem(root: RootAuthority, options: SystemTrus
     for (const client of await clients(options, clean, platform)) {
       const run = await runTool(client.argv(port), { env: clean, timeoutMs: ATTEMPT_TIMEOUT_MS });
       const state = client.verdict(run);
-      const said = run.output.trim().split('\n').at(-1) ?? '';
+      const said = telling(run.output);
       if (state !== 'unknown') return { state, client: client.name, detail: detail(client.name, state, said) };
       inconclusive.push(`${client.name}: ${said || `exit code ${run.exitCode}`}`);
     }
@@ -154,6 +154,12 @@ function nodeClient(path: string): Client {
 
 function detail(client: string, state: 'trusted' | 'untrusted', said: string): string {
   return state === 'trusted' ? `${client} accepted a certificate under the root` : `${client} refused it: ${said}`;
+}
+
+/** The line that says why, out of all that a program prints. */
+function telling(output: string): string {
+  const lines = output.trim().split('\n');
+  return lines.find((line) => /^curl: |^verify error|^refused/.test(line)) ?? lines.at(-1) ?? '';
 }
 
 /** A short-lived server certificate directly under the root, so that no mesh is needed to ask. */

@@ -421,7 +421,7 @@ export class Instance {
     await this.publish('down', null);
     if (runs.length > 0) this.record.note('stopped');
     if (left.length > 0) this.record.change('failed', `pid ${left[0].pid} (${left[0].command}) does not end`);
-    else if (this.record.state !== 'completed') this.record.change('stopped', '');
+    else this.record.change('stopped', '');
     this.record.settle(fail(this.stoppedProblem()));
     return left;
   }

@@ -50,7 +50,9 @@ export function Services({ status, rows, columns, now }: ServicesProps) {
           </Text>
         </Box>
       ))}
-      {shown.length < all.length && <Text wrap="truncate" dimColor>{`… and ${all.length - shown.length} more, see mesh ps`}</Text>}
+      {shown.length < all.length && (
+        <Text wrap="truncate" dimColor>{`… and ${all.length - shown.length} more, see mesh ps`}</Text>
+      )}
     </Box>
   );
 }

@@ -1,6 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { chmod, mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { rootCertificates } from 'node:tls';
 import { describe, expect, it } from 'vitest';
 import { installTrust, type TrustOptions, uninstallTrust } from '../../../src/runtime/identity/trust-store.ts';
 import { authority, cleanUp, temporaryDirectory } from './fixture.ts';
@@ -243,14 +244,15 @@ describe.runIf(posix)('the store of a Linux system', () => {
       const at = await machine();
       await debian(at);
       await mkdir(join(at.system, 'hooks'));
-      await put(at, '/etc/ca-certificates.conf');
+      // One authority besides ours: without any left the program does not write its bundle anew.
+      await put(at, '/etc/ca-certificates.conf', 'other.crt\n');
+      await put(at, '/usr/share/ca-certificates/other.crt', `${rootCertificates[0]}\n`);
       await program(
         at,
         'update-ca-certificates',
         `PATH=/usr/sbin:/usr/bin:/sbin:/bin exec /usr/sbin/update-ca-certificates "$@" --certsconf "$SYSTEM/etc/ca-certificates.conf" \
-           --certsdir "$SYSTEM/none" --localcertsdir "$SYSTEM${DEBIAN}" --etccertsdir "$SYSTEM/etc/ssl/certs" --hooksdir "$SYSTEM/hooks"`,
+           --certsdir "$SYSTEM/usr/share/ca-certificates" --localcertsdir "$SYSTEM${DEBIAN}" --etccertsdir "$SYSTEM/etc/ssl/certs" --hooksdir "$SYSTEM/hooks"`,
       );
-      await mkdir(join(at.system, 'none'));
       expect(await installTrust(at.options())).toMatchObject([{ state: 'installed' }]);
       expect(await installTrust(at.options())).toMatchObject([{ state: 'already' }]);
       expect(await uninstallTrust(at.options())).toMatchObject([{ state: 'removed' }]);

@@ -2,13 +2,13 @@
 import { accessSync, constants, existsSync, statSync } from 'node:fs';
 import path from 'node:path';
 import type { ResolvedConfig } from '../../../model/resolved.ts';
-import { loadConfig } from '../../config/load.ts';
 import { connectControl } from '../../control/client.ts';
 import { openLedger } from '../../state/ledger.ts';
 import { findMeshDirectory } from '../../state/mesh-directory.ts';
 import { lockOwner } from '../../state/mesh-lock.ts';
 import { describeOwner, portOwners } from '../../state/port-owner.ts';
 import { isRunning } from '../../state/process-table.ts';
+import { loadOnce } from '../load-once.ts';
 import type { MeshLocation } from '../locate.ts';
 import { placeOf } from '../render-problems.ts';
 import { type Check, failed, passed, skipped, warning } from './check.ts';
@@ -17,7 +17,7 @@ export async function checkConfig(
   location: MeshLocation,
   cwd: string,
 ): Promise<{ check: Check; config: ResolvedConfig | null }> {
-  const loaded = await loadConfig(location.configFile);
+  const loaded = await loadOnce(location.configFile);
   if (loaded.ok) {
     const services = Object.keys(loaded.value.config.services).length;
     const text = `${placeOf({ code: '', message: '', file: location.configFile }, cwd)} is valid: ${services} services`;

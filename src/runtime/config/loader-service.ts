@@ -1,0 +1,91 @@
+import path from 'node:path';
+import type { Problem, Result } from '../../model/result.ts';
+import { type Bundle, type BundleInputs, bundleConfig } from './bundle-config.ts';
+import { evaluateBundle } from './evaluate-config.ts';
+import type { LoaderMessage, LoaderRequest } from './loader-messages.ts';
+
+/** Modules imported from data: URLs stay in Node's cache for ever, about 13 KB each. */
+const MAX_MODULES = 100;
+const MAX_RSS_BYTES = 400 * 1024 * 1024;
+/** Handles that come and go by themselves. */
+const TRANSIENT = /^(?:Immediate|TickObject|FSReq|PipeWrap|MessagePort|Worker|CloseReq|TTYWrap|WriteWrap|ProcessWrap$)/;
+
+/** Answers requests on the IPC channel, one at a time, until it closes. */
+export function serveLoads(): void {
+  const strayErrors: unknown[] = [];
+  let loading = false;
+  let modules = 0;
+
+  const noteStray = (error: unknown) => {
+    strayErrors.push(error);
+    if (!loading) console.error(error);
+  };
+  process.on('uncaughtException', noteStray);
+  process.on('unhandledRejection', noteStray);
+  // Ctrl-C in a terminal reaches every process of the group; the parent decides when this one ends.
+  process.on('SIGINT', () => {});
+  process.on('disconnect', () => process.kill(process.pid, 'SIGKILL'));
+  Error.stackTraceLimit = 50;
+
+  const load = async (id: number, file: string): Promise<void> => {
+    loading = true;
+    const inputs: BundleInputs = { files: new Map(), missing: new Set() };
+    const before = traces();
+    const environment = { ...process.env };
+    process.chdir(path.dirname(file));
+    const bundled = await bundleConfig(file, inputs);
+    const result: Result<string> = bundled.ok ? await evaluated(id, file, bundled.value, strayErrors) : bundled;
+    if (bundled.ok && bundled.value.format === 'esm') modules++;
+    restoreEnvironment(environment);
+    const spent = strayErrors.length > 0 || modules >= MAX_MODULES || isSpent(before);
+    strayErrors.length = 0;
+    loading = false;
+    const warnings: Problem[] = bundled.ok ? bundled.value.warnings : [];
+    send({
+      kind: 'answer',
+      id,
+      value: result.ok ? result.value : null,
+      problems: result.ok ? warnings : [...result.problems, ...warnings],
+      files: [...inputs.files].map(([path, text]) => ({ path, text })),
+      missing: [...inputs.missing],
+      spent,
+    });
+  };
+
+  let queue = Promise.resolve();
+  process.on('message', (request: LoaderRequest) => {
+    if (request.kind === 'ping') send({ kind: 'alive', id: request.id });
+    else queue = queue.then(() => load(request.id, request.file));
+  });
+}
+
+async function evaluated(id: number, file: string, bundle: Bundle, strayErrors: unknown[]): Promise<Result<string>> {
+  send({ kind: 'evaluating', id });
+  return await evaluateBundle(file, bundle, strayErrors);
+}
+
+/** Without a channel there is nobody left to answer, and `disconnect` ends the process. */
+function send(message: LoaderMessage): void {
+  if (process.connected) process.send?.(message);
+}
+
+/** What a configuration can leave behind in the process. */
+interface Traces {
+  handles: number;
+  globals: number;
+}
+
+const traces = (): Traces => ({
+  handles: process.getActiveResourcesInfo().filter((kind) => !TRANSIENT.test(kind)).length,
+  globals: Reflect.ownKeys(globalThis).length,
+});
+
+function isSpent(before: Traces): boolean {
+  const now = traces();
+  return now.handles > before.handles || now.globals !== before.globals || process.memoryUsage.rss() > MAX_RSS_BYTES;
+}
+
+function restoreEnvironment(before: NodeJS.ProcessEnv): void {
+  for (const name of Object.keys(process.env)) if (!(name in before)) delete process.env[name];
+  for (const [name, value] of Object.entries(before)) if (process.env[name] !== value) process.env[name] = value;
+}
