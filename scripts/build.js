@@ -131,6 +131,8 @@ function publish() {
     mkdirSync(path.dirname(path.join(dist, file)), { recursive: true });
     renameSync(path.join(staging, file), path.join(dist, file));
   }
+  // What could not be built stays as it was.
+  if (!complete) return;
   for (const entry of readdirSync(dist, { recursive: true, withFileTypes: true })) {
     const file = path.join(entry.parentPath, entry.name);
     const name = path.relative(dist, file);

@@ -14,6 +14,7 @@ import { DataPlaneLauncher } from './snapshot/data-plane-launcher.ts';
 import { openLedger } from './state/ledger.ts';
 import { openMeshDirectory } from './state/mesh-directory.ts';
 import { acquireMeshLock } from './state/mesh-lock.ts';
+import { isRunning, readProcess } from './state/process-table.ts';
 import { recover } from './state/recovery.ts';
 import { LogStore } from './supervisor/log-files.ts';
 
@@ -22,6 +23,7 @@ const RECOVERY_GRACE_MS = 3_000;
 const RECOVERY_KILL_MS = 2_000;
 /** Services are given so long when the daemon itself is told to end. */
 const SIGNAL_TIMEOUT_MS = 10_000;
+const PARENT_INTERVAL_MS = 200;
 
 export interface DaemonOptions {
   configFile: string;
@@ -123,7 +125,9 @@ async function compose(options: DaemonOptions, closers: (() => unknown)[]): Prom
   });
   const stop = () => void control.down(SIGNAL_TIMEOUT_MS, () => {});
 
-  const serving = await serveControl(control, directory.value.controlSocket, { onAttachedClientGone: stop });
+  const parent = watchParent(options.parentPid, stop);
+  closers.push(() => parent.stop());
+  const serving = await serveControl(control, directory.value.controlSocket, { onAttachedClientGone: stop, onAttached: () => parent.stop() });
   if (!serving.ok) return serving;
   server = serving.value;
   const booted = await mesh.boot();
@@ -141,6 +145,18 @@ async function compose(options: DaemonOptions, closers: (() => unknown)[]): Prom
     onWarnings: (problems: readonly Problem[]) => mesh.tell('warning', '', 'the type checker has something to say about mesh.config.ts', problems),
   });
   return ok({ ended, stop });
+}
+
+/** Until the client that started us has attached, its death is seen only by looking. */
+function watchParent(pid: number, onGone: () => void): { stop(): void } {
+  const parent = pid > 0 ? readProcess(pid) : null;
+  if (parent === null) return { stop: () => {} };
+  const timer = setInterval(() => {
+    if (isRunning(parent)) return;
+    clearInterval(timer);
+    onGone();
+  }, PARENT_INTERVAL_MS);
+  return { stop: () => clearInterval(timer) };
 }
 
 /** Programs find the mesh's root beside the system's by these, whatever they are written in. */

@@ -99,7 +99,7 @@ async function bundleAs(format: BundleFormat, file: string, inputs: BundleInputs
       banner: format === 'esm' ? { js: requireFor(file) } : {},
       plugins: [localFiles(format, inputs)],
     });
-    const text = (ending: string) => result.outputFiles.find((output) => output.path.endsWith(ending))?.text ?? '';
+    const text = (ending: string) => result.outputFiles?.find((output) => output.path.endsWith(ending))?.text ?? '';
     const warnings = result.warnings
       .filter(({ location }) => location !== null && !location.file.includes('node_modules'))
       .map((message) => located(message, directory, problem('MESH-C011', { message: message.text, severity: 'warning' })));

@@ -14,21 +14,29 @@ import { problemOfThrown } from './thrown-error.ts';
 /** Counts up, so that no two evaluations of the same text share a module. */
 let generation = 0;
 
+/** Errors of an evaluation that nobody caught. */
+export interface StrayErrors {
+  readonly errors: readonly unknown[];
+  /** Resolves with the first. */
+  readonly first: Promise<void>;
+}
+
 /**
  * Evaluates a bundle and returns the JSON text of what it exports, after awaiting it.
- * `strayErrors` are those that nobody caught, gathered by the process meanwhile.
  *
  * MESH-C003: threw. MESH-C005 to C008: not plain data, with all other problems of the value. MESH-C007: no export.
  */
-export async function evaluateBundle(file: string, bundle: Bundle, strayErrors: readonly unknown[]): Promise<Result<string>> {
+export async function evaluateBundle(file: string, bundle: Bundle, stray: StrayErrors): Promise<Result<string>> {
   const exit = guardExit();
   try {
-    const exported = bundle.format === 'cjs' ? evaluateCommonJs(file, bundle.code) : await importModule(file, bundle.code);
-    const value = await settled(exported, file);
+    // What awaits something that died of a stray error would wait for ever.
+    const value = await Promise.race([exportedValue(file, bundle), stray.first]);
     // A rejection that nobody handles is reported at the end of the turn in which it happened.
     await turn();
     if (exit.called !== null) return fail(exitProblem(exit.called, file, bundle.map));
-    if (strayErrors.length > 0) return fail(...strayErrors.map((error) => problemOfThrown(error, file, bundle.map)));
+    if (value === undefined || stray.errors.length > 0) {
+      return fail(...stray.errors.map((error) => problemOfThrown(error, file, bundle.map)));
+    }
     return value.ok ? serialised(value.value, file) : value;
   } catch (error) {
     if (exit.called !== null) return fail(exitProblem(exit.called, file, bundle.map));
@@ -36,6 +44,10 @@ export async function evaluateBundle(file: string, bundle: Bundle, strayErrors: 
   } finally {
     exit.release();
   }
+}
+
+async function exportedValue(file: string, { format, code }: Bundle): Promise<Result<unknown>> {
+  return await settled(format === 'cjs' ? evaluateCommonJs(file, code) : await importModule(file, code), file);
 }
 
 interface Exports {

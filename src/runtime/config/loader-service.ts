@@ -1,7 +1,7 @@
 import path from 'node:path';
 import type { Problem, Result } from '../../model/result.ts';
 import { type Bundle, type BundleInputs, bundleConfig } from './bundle-config.ts';
-import { evaluateBundle } from './evaluate-config.ts';
+import { evaluateBundle, type StrayErrors } from './evaluate-config.ts';
 import type { LoaderMessage, LoaderRequest } from './loader-messages.ts';
 
 /** Modules imported from data: URLs stay in Node's cache for ever, about 13 KB each. */
@@ -12,13 +12,12 @@ const TRANSIENT = /^(?:Immediate|TickObject|FSReq|PipeWrap|MessagePort|Worker|Cl
 
 /** Answers requests on the IPC channel, one at a time, until it closes. */
 export function serveLoads(): void {
-  const strayErrors: unknown[] = [];
-  let loading = false;
+  let stray: StrayCollector | null = null;
   let modules = 0;
 
   const noteStray = (error: unknown) => {
-    strayErrors.push(error);
-    if (!loading) console.error(error);
+    if (stray === null) console.error(error);
+    else stray.add(error);
   };
   process.on('uncaughtException', noteStray);
   process.on('unhandledRejection', noteStray);
@@ -28,18 +27,18 @@ export function serveLoads(): void {
   Error.stackTraceLimit = 50;
 
   const load = async (id: number, file: string): Promise<void> => {
-    loading = true;
+    const collector = collectStrayErrors();
+    stray = collector;
     const inputs: BundleInputs = { files: new Map(), missing: new Set() };
     const before = traces();
     const environment = { ...process.env };
     process.chdir(path.dirname(file));
     const bundled = await bundleConfig(file, inputs);
-    const result: Result<string> = bundled.ok ? await evaluated(id, file, bundled.value, strayErrors) : bundled;
+    const result: Result<string> = bundled.ok ? await evaluated(id, file, bundled.value, collector) : bundled;
     if (bundled.ok && bundled.value.format === 'esm') modules++;
     restoreEnvironment(environment);
-    const spent = strayErrors.length > 0 || modules >= MAX_MODULES || isSpent(before);
-    strayErrors.length = 0;
-    loading = false;
+    const spent = collector.errors.length > 0 || modules >= MAX_MODULES || isSpent(before);
+    stray = null;
     const warnings: Problem[] = bundled.ok ? bundled.value.warnings : [];
     send({
       kind: 'answer',
@@ -59,9 +58,29 @@ export function serveLoads(): void {
   });
 }
 
-async function evaluated(id: number, file: string, bundle: Bundle, strayErrors: unknown[]): Promise<Result<string>> {
+async function evaluated(id: number, file: string, bundle: Bundle, stray: StrayErrors): Promise<Result<string>> {
   send({ kind: 'evaluating', id });
-  return await evaluateBundle(file, bundle, strayErrors);
+  return await evaluateBundle(file, bundle, stray);
+}
+
+interface StrayCollector extends StrayErrors {
+  add(error: unknown): void;
+}
+
+function collectStrayErrors(): StrayCollector {
+  const errors: unknown[] = [];
+  let noticed: () => void = () => {};
+  const first = new Promise<void>((resolve) => {
+    noticed = resolve;
+  });
+  return {
+    errors,
+    first,
+    add: (error) => {
+      errors.push(error);
+      noticed();
+    },
+  };
 }
 
 /** Without a channel there is nobody left to answer, and `disconnect` ends the process. */

@@ -33,6 +33,8 @@ export interface ControlServer {
 export interface ControlServerOptions {
   /** An attached client ended without detaching: its mesh has to go down. Called at most once for each client. */
   onAttachedClientGone?: () => void;
+  /** A client has attached; from now on its end is noticed. */
+  onAttached?: () => void;
 }
 
 /** Most notices kept for a client that does not read; more are dropped, oldest first. */
@@ -277,7 +279,9 @@ function implementation(control: MeshControl, options: ControlServerOptions, ope
       call.prependListener('cancelled', gone);
       call.on('data', ({ action }) => {
         attached = action === 'ACTION_ATTACH';
-        if (attached) call.write({ attached });
+        if (!attached) return;
+        options.onAttached?.();
+        call.write({ attached });
       });
       call.on('end', () => {
         gone();

@@ -47,6 +47,7 @@ export class Instance {
   /** Whether it ought to run. */
   private active = false;
   private life = 0;
+  private stops = 0;
   private current: Run | null = null;
   private successor: Run | null = null;
   /** All that are not gone yet. */
@@ -113,6 +114,7 @@ export class Instance {
   /** Ends it. `drain`: requests in flight may end first, for as long as the grace period. The value is what would not end. */
   stop(options: { drain: boolean }): Promise<Blocker[]> {
     this.life++;
+    this.stops++;
     this.active = false;
     this.stopping ??= this.stopOnce(options.drain).finally(() => {
       this.stopping = null;
@@ -125,7 +127,9 @@ export class Instance {
    * new one is ready, and goes on if that never is; where it is fixed, requests are parked meanwhile.
    */
   restart(cause: string): Promise<Result<void>> {
-    const next = this.rolling.then(() => this.replace(cause));
+    const { stops } = this;
+    // A stop that came while it waited for its turn has the last word.
+    const next = this.rolling.then(() => (stops === this.stops ? this.replace(cause) : fail(this.stoppedProblem())));
     this.rolling = next;
     return next;
   }
@@ -147,11 +151,17 @@ export class Instance {
     }
     const opened = await this.openPorts();
     if (life !== this.life) return;
-    const port = await this.freePort(opened);
+    const port = opened.ok ? await this.freePort(opened.value) : opened;
     if (life !== this.life) return;
-    if (typeof port === 'string') return this.retry(port, null, 'MESH-N101');
+    if (!port.ok)
+      return this.retry(
+        port.problems[0].message,
+        null,
+        port.problems[0].code === 'MESH-N101' ? 'MESH-N101' : 'MESH-N103',
+      );
+    if (!opened.ok) return;
     const startedMs = performance.now();
-    const run = await this.startRun(opened, port);
+    const run = await this.startRun(opened.value, port.value);
     if (!run.ok) return life === this.life ? this.giveUp(run.problems[0].message, run.problems) : undefined;
     if (life !== this.life) return void this.endRun(run.value);
     this.current = run.value;
@@ -162,21 +172,32 @@ export class Instance {
     else await this.fail(run.value, await this.explain(run.value, readiness), readiness.exit);
   }
 
-  private async openPorts(): Promise<InstancePorts> {
+  private async openPorts(): Promise<Result<InstancePorts>> {
     const { id, service, subset } = this.spec;
-    this.ports = await this.context.network.open({ id, service: service.name, subset: subset.name });
-    return this.ports;
+    return this.fromNetwork(async (network) => {
+      this.ports = await network.open({ id, service: service.name, subset: subset.name });
+      return this.ports;
+    });
   }
 
-  /** The application port to start on; a text: why none can be had. */
-  private async freePort(ports: InstancePorts): Promise<number | null | string> {
-    if (ports.app === null) return null;
-    if (this.spec.service.port === null) {
-      // Reserved is not bound: somebody may have taken it meanwhile.
-      return (await portOwner(ports.app)) === null ? ports.app : this.context.network.nextAppPort(this.spec.id);
+  /** Ports run out, and so do descriptors: that fails the instance, not the mesh. */
+  private async fromNetwork<T>(ask: (network: InstanceNetwork) => Promise<T>): Promise<Result<T>> {
+    try {
+      return ok(await ask(this.context.network));
+    } catch (error) {
+      const message = `${this.spec.id}: ${(error as Error).message}`;
+      return fail(problem('MESH-N103', { message, hint: 'stop what uses so many ports, or raise `ulimit -n`' }));
     }
+  }
+
+  /** The application port to start on. */
+  private async freePort(ports: InstancePorts): Promise<Result<number | null>> {
+    if (ports.app === null) return ok(null);
     const owner = await portOwner(ports.app);
-    return owner === null ? ports.app : `port ${ports.app} is in use by ${describeOwner(owner)}`;
+    if (owner === null) return ok(ports.app);
+    // Reserved is not bound: somebody may have taken it meanwhile.
+    if (this.spec.service.port === null) return this.fromNetwork((network) => network.nextAppPort(this.spec.id));
+    return fail(problem('MESH-N101', { message: `port ${ports.app} is in use by ${describeOwner(owner)}` }));
   }
 
   private async startRun(ports: InstancePorts, port: number | null): Promise<Result<Run>> {
@@ -309,13 +330,16 @@ export class Instance {
     if (current === null || (this.record.state !== 'ready' && this.record.state !== 'unhealthy'))
       return this.restartCold(cause);
     const { life } = this;
-    const ports = await this.openPorts();
-    if (life !== this.life || this.current !== current) return this.restartCold(cause);
+    const opened = await this.openPorts();
+    if (life !== this.life) return fail(this.stoppedProblem());
+    if (this.current !== current) return this.restartCold(cause);
+    if (!opened.ok) return opened;
+    const ports = opened.value;
     const fixed = this.spec.service.port !== null;
     if (ports.app === null || current.port === null || (fixed && ports.app === current.port))
       return this.replaceInPlace(current, cause);
-    const port = fixed ? ports.app : await this.context.network.nextAppPort(this.spec.id);
-    return this.replaceBeside(current, ports, port, cause);
+    const port = fixed ? ok(ports.app) : await this.fromNetwork((network) => network.nextAppPort(this.spec.id));
+    return port.ok ? this.replaceBeside(current, ports, port.value, cause) : port;
   }
 
   /** It does not serve: end what there is, begin anew. */
@@ -480,7 +504,7 @@ export class Instance {
   }
 }
 
-type FailureCode = 'MESH-N101' | 'MESH-P102' | 'MESH-P103' | 'MESH-P109';
+type FailureCode = 'MESH-N101' | 'MESH-N103' | 'MESH-P102' | 'MESH-P103' | 'MESH-P109';
 
 /** It ended by itself, or it was mesh that gave it up. */
 const failureCode = (exit: ProcessExit | null): FailureCode => (exit === null ? 'MESH-P103' : 'MESH-P102');

@@ -78,19 +78,24 @@ describe('the mesh directory', () => {
   it('keeps the socket where a socket can be, and writes down where that is', async () => {
     const deep = path.join(base, 'a-rather-long-folder-name/'.repeat(5));
     fs.mkdirSync(deep, { recursive: true });
-    const directory = unwrap(openMeshDirectory(deep));
-    expect(Buffer.byteLength(directory.controlSocket)).toBeLessThan(104);
-    expect(fs.statSync(path.dirname(directory.controlSocket)).mode & 0o077).toBe(0);
-    const server = net.createServer();
-    await new Promise<void>((resolve) => server.listen(directory.controlSocket, resolve));
     const { XDG_RUNTIME_DIR } = process.env;
+    const runtime = path.join(base, 'runtime');
+    fs.mkdirSync(runtime, { mode: 0o700 });
+    const server = net.createServer();
     try {
+      process.env.XDG_RUNTIME_DIR = runtime;
+      const directory = unwrap(openMeshDirectory(deep));
+      expect(path.dirname(directory.controlSocket)).toBe(runtime);
+      await new Promise<void>((resolve) => server.listen(directory.controlSocket, resolve));
       process.env.XDG_RUNTIME_DIR = base;
       expect(findMeshDirectory(deep)?.controlSocket).toBe(directory.controlSocket);
+      process.env.XDG_RUNTIME_DIR = runtime;
+      fs.chmodSync(runtime, 0o755);
+      expect(code(openMeshDirectory(deep))).toBe('MESH-S105');
     } finally {
       if (XDG_RUNTIME_DIR === undefined) delete process.env.XDG_RUNTIME_DIR;
       else process.env.XDG_RUNTIME_DIR = XDG_RUNTIME_DIR;
-      await new Promise((resolve) => server.close(resolve));
+      if (server.listening) await new Promise((resolve) => server.close(resolve));
     }
   });
 });

@@ -123,6 +123,28 @@ describe('restart', () => {
   });
 });
 
+it('restarts that wait for their turn do not bring back what was stopped meanwhile', async () => {
+  await mesh.supervisor.apply(mesh.config(service('web', mesh.baseDir)));
+  await mesh.reaches('web-1', 'ready');
+  const restarts = [mesh.supervisor.restart('web'), mesh.supervisor.restart('web'), mesh.supervisor.restart('web')];
+  await eventually('first one', () => mesh.instance('web-1').reason.includes('successor'));
+  expect(await mesh.supervisor.stop('web')).toEqual(done);
+  for (const restart of restarts) expect((await restart).ok).toBe(false);
+  expect(mesh.instance('web-1')).toMatchObject({ state: 'stopped', pid: null });
+  expect(mesh.ledger.live()).toEqual([]);
+});
+
+it('a network without ports fails the instance, and it tries again', async () => {
+  const { network } = mesh;
+  const open = network.open.bind(network);
+  network.open = () => Promise.reject(new Error('no free port'));
+  await mesh.supervisor.apply(mesh.config(service('web', mesh.baseDir)));
+  const notice = await eventually('notice', () => mesh.notices[0]);
+  expect(notice.problems[0].code).toBe('MESH-N103');
+  network.open = open;
+  await mesh.reaches('web-1', 'ready');
+});
+
 describe('watching', () => {
   it('a change builds first, then replaces; a failed build changes nothing', async () => {
     const { baseDir } = mesh;

@@ -58,6 +58,7 @@ export function renderCheck({ name, outcome, detail, fix }: Check, style: Style)
 
 export function summary(checks: readonly Check[]): string {
   const count = (outcome: Check['outcome']) => checks.filter((check) => check.outcome === outcome).length;
-  if (count('failed') > 0) return `${count('failed')} failed, ${count('warning')} warnings`;
-  return count('warning') > 0 ? `fit to run, ${count('warning')} warnings` : 'fit to run';
+  const warnings = count('warning') === 1 ? '1 warning' : `${count('warning')} warnings`;
+  if (count('failed') > 0) return `${count('failed')} failed, ${warnings}`;
+  return count('warning') > 0 ? `fit to run, ${warnings}` : 'fit to run';
 }

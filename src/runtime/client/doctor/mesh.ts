@@ -20,7 +20,7 @@ export async function checkConfig(
   const loaded = await loadOnce(location.configFile);
   if (loaded.ok) {
     const services = Object.keys(loaded.value.config.services).length;
-    const text = `${placeOf({ code: '', message: '', file: location.configFile }, cwd)} is valid: ${services} services`;
+    const text = `${placeOf({ code: '', message: '', file: location.configFile }, cwd)} is valid, ${services} ${services === 1 ? 'service' : 'services'}`;
     return { check: passed('config', text), config: loaded.value.config };
   }
   const [first, ...others] = loaded.problems;

@@ -106,7 +106,9 @@ function literal(value: unknown, indent: number): string {
 
 const key = (name: string): string => (/^[A-Za-z_$][\w$]*$/.test(name) ? name : quote(name));
 
+/** Single quotes, or double ones where that saves escapes. */
 const quote = (text: string): string => {
-  const json = JSON.stringify(text).slice(1, -1);
-  return `'${json.replaceAll('\\"', '"').replaceAll("'", "\\'")}'`;
+  const json = JSON.stringify(text);
+  if (text.includes("'") && !text.includes('"')) return json;
+  return `'${json.slice(1, -1).replaceAll('\\"', '"').replaceAll("'", "\\'")}'`;
 };
