@@ -14,8 +14,6 @@ const UNIT_BYTES: Readonly<Record<string, number>> = { Ki: 2 ** 10, Mi: 2 ** 20,
 
 /** What a duration looks like, for messages. */
 export const DURATION_FORM = 'a duration such as 500ms, 10s, 1m30s or 1h';
-/** What a size looks like, for messages. */
-export const SIZE_FORM = 'a size such as 512, 64Ki, 10Mi or 1Gi';
 
 /** Longest delay that Node's timers keep to; beyond it they fire at once. */
 export const MAX_TIMER_MS = 2 ** 31 - 1;

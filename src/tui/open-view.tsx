@@ -40,6 +40,8 @@ export function openView(keys: { onInterrupt: () => void }): TerminalView {
       clearInterval(tick);
       stdout.off('resize', redraw);
       store.close();
+      // React commits the last state in a turn of its own; unmounting draws what is committed.
+      await new Promise((resolve) => setImmediate(resolve));
       app.unmount();
       await app.waitUntilExit();
     },

@@ -1,6 +1,6 @@
 /**
  * A daemon for tests of `mesh up`: the real control server and lock in front of a pretended mesh. FAKE_DAEMON says how it
- * behaves: `ready`, `slow`, `failing`, `refusing` (a problem at the start), `crashing` (no report), `hanging`, `dying`.
+ * behaves: `ready`, `slow`, `failing`, `looping`, `refusing` (a problem at the start), `crashing` (no report), `hanging`, `dying`.
  */
 import { appendFileSync } from 'node:fs';
 import path from 'node:path';
@@ -82,6 +82,16 @@ const become = (state: 'ready' | 'failed', reason: string) => {
   });
   mesh.setStatus(status);
 };
-if (mode === 'failing') setTimeout(() => become('failed', 'exited with code 1'), 50);
+let restarts = 0;
+const crash = () => {
+  const status = { ...shopStatus(), pid: process.pid };
+  Object.assign(status.services[1].instances[0], {
+    reason: 'exited with code 1, restarting in 5 ms',
+    restarts: restarts++,
+  });
+  mesh.setStatus(status);
+};
+if (mode === 'looping') setInterval(crash, 5);
+else if (mode === 'failing') setTimeout(() => become('failed', 'exited with code 1'), 50);
 else if (mode !== 'slow') setTimeout(() => become('ready', ''), 50);
 if (mode === 'dying') setTimeout(() => process.kill(process.pid, 'SIGKILL'), 200);

@@ -1,10 +1,10 @@
 import { spawn } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
-import { mkdir, writeFile } from 'node:fs/promises';
-import { createRequire } from 'node:module';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { build } from 'esbuild';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { bringDown } from '../../src/runtime/client/down.ts';
 import { CommandFailure } from '../../src/runtime/client/failure.ts';
 import { locateMesh, type MeshLocation } from '../../src/runtime/client/locate.ts';
@@ -12,8 +12,22 @@ import { followMesh, type StartedMesh, startMesh, type UpView, waitUntilReady } 
 import { lockOwner } from '../../src/runtime/state/mesh-lock.ts';
 import { temporaryDirectory, until } from '../runtime/control/fake-mesh.ts';
 
-const tsx = createRequire(import.meta.url).resolve('tsx');
-const fakeDaemon = fileURLToPath(new URL('fake-daemon.ts', import.meta.url));
+/** Bundled once, inside the package, whose proto files and dependencies it uses: tsx would cost half a second each time. */
+const fakeDaemon = fileURLToPath(
+  new URL(`../../node_modules/.cache/localmesh/fake-daemon-${process.pid}.mjs`, import.meta.url),
+);
+
+beforeAll(async () => {
+  await build({
+    entryPoints: [fileURLToPath(new URL('fake-daemon.ts', import.meta.url))],
+    outfile: fakeDaemon,
+    bundle: true,
+    platform: 'node',
+    format: 'esm',
+    packages: 'external',
+  });
+});
+afterAll(() => rm(fakeDaemon, { force: true }));
 
 let directory: Awaited<ReturnType<typeof temporaryDirectory>>;
 let location: MeshLocation;
@@ -38,7 +52,7 @@ const journal = () => {
 };
 
 function start(mode: string, services: string[] = [], parentPid = process.pid): Promise<StartedMesh> {
-  const daemonCommand = ['env', `FAKE_DAEMON=${mode}`, process.execPath, '--import', tsx, fakeDaemon];
+  const daemonCommand = ['env', `FAKE_DAEMON=${mode}`, process.execPath, fakeDaemon];
   return startMesh({ location, services, daemonCommand, stopTimeoutMs: 1_000 }, parentPid);
 }
 
@@ -97,6 +111,22 @@ describe('mesh up -d', () => {
     expect(failure.exitCode).toBe(1);
     expect(failure.message).toBe('orders-1 failed: exited with code 1');
     expect(failure.details).toEqual(['  orders-1 │ Error: no database']);
+  });
+
+  it('does not wait to the end for what is restarted again and again', async () => {
+    const mesh = await start('looping', [], 0);
+    const failure = await failureOf(waitUntilReady(mesh, [], 10_000, () => undefined));
+    mesh.client.close();
+    expect(failure.exitCode).toBe(1);
+    expect(failure.message).toContain('orders-1 starting: exited with code 1, restarting');
+  });
+
+  it('knows the services of a mesh that it joins', async () => {
+    const mesh = await start('ready', [], 0);
+    mesh.client.close();
+    const failure = await failureOf(start('ready', ['ordres']));
+    expect(failure.exitCode).toBe(2);
+    expect(failure.problems).toMatchObject([{ code: 'MESH-U103' }]);
   });
 
   it('names who waits for whom when the time is over', async () => {

@@ -37,6 +37,7 @@ const table: [what: string, input: unknown, expected: string[]][] = [
 
   // The whole
   ['a promise', promise(), ['C005 ']],
+  // biome-ignore lint/suspicious/noThenProperty: that is what is tested
   ['a thenable', { then: () => undefined }, ['C005 ']],
   ['a function', () => mesh(), ['C006 ']],
   ['nothing', undefined, ['C007 ']],

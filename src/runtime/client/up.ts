@@ -4,11 +4,12 @@ import type { LogLine, MeshStatus } from '../../model/status.ts';
 import type { ControlClient } from '../control/client.ts';
 import { connectControl } from '../control/client.ts';
 import type { MeshNotice } from '../control/mesh-control.ts';
+import { knownServices } from './arguments.ts';
 import { ALREADY_RUNNING, connectBefore, launchDaemon } from './daemon-launch.ts';
 import { exitCodes } from './exit-codes.ts';
 import { CommandFailure, unwrap } from './failure.ts';
 import type { MeshLocation } from './locate.ts';
-import { readinessOf } from './readiness.ts';
+import { type PendingInstance, type Readiness, readinessOf } from './readiness.ts';
 
 /** Where `mesh up` shows what happens: plain lines, the terminal view, or NDJSON. */
 export interface UpView {
@@ -66,12 +67,14 @@ export async function startMesh(options: UpOptions, parentPid: number): Promise<
 
 async function joinMesh(client: ControlClient, services: readonly string[], startedAtMs: number) {
   try {
-    for (const service of services) unwrap(await client.start(service));
-    return { client, launched: false, startedAtMs };
+    unwrap(knownServices(await client.status(), services));
   } catch (error) {
     client.close();
     throw error;
   }
+  // Each resolves when its service is ready; how they fare shows in the status, which is what is looked at.
+  for (const service of services) client.start(service).catch(() => undefined);
+  return { client, launched: false, startedAtMs };
 }
 
 /**
@@ -85,21 +88,24 @@ export async function waitUntilReady(
   onStatus: (status: MeshStatus) => void,
 ): Promise<MeshStatus> {
   const limit = AbortSignal.timeout(timeoutMs);
+  let first: MeshStatus | null = null;
   let last: MeshStatus | null = null;
   for await (const status of client.watchStatus(limit)) {
+    first ??= status;
     last = status;
     onStatus(status);
     const readiness = readinessOf(status, 'ready', launched ? services : runningServices(status, services));
     if (readiness.kind === 'reached' && status.state === 'running') return status;
-    if (readiness.kind === 'failed') {
+    const failed = readiness.kind === 'failed' ? readiness.instances : crashLoops(readiness, first, status);
+    if (failed.length > 0) {
       throw new CommandFailure(
-        readiness.instances.map(({ service, instance, why }) => ({
+        failed.map(({ service, instance, why }) => ({
           code: 'MESH-P103',
           message: `${instance} ${why}`,
           hint: `more with \`mesh logs ${service}\`; the mesh keeps running, \`mesh down\` stops it`,
         })),
         exitCodes.failed,
-        await lastLogLines(client, [...new Set(readiness.instances.map(({ service }) => service))]),
+        await lastLogLines(client, [...new Set(failed.map(({ service }) => service))]),
       );
     }
   }
@@ -116,6 +122,21 @@ export async function waitUntilReady(
       },
     ],
     exitCodes.timedOut,
+  );
+}
+
+/** Restarts while somebody waits after which it is told that a service keeps failing; by default that is some 6 s. */
+const CRASH_LOOP_RESTARTS = 5;
+
+/** Those that are restarted again and again: they may come up one day, but whoever waits wants to know now. */
+function crashLoops(readiness: Readiness, first: MeshStatus, now: MeshStatus): PendingInstance[] {
+  if (readiness.kind !== 'pending') return [];
+  const restartsIn = (status: MeshStatus) =>
+    new Map(status.services.flatMap(({ instances }) => instances.map(({ id, restarts }) => [id, restarts] as const)));
+  const before = restartsIn(first);
+  const after = restartsIn(now);
+  return readiness.instances.filter(
+    ({ instance }) => (after.get(instance) ?? 0) - (before.get(instance) ?? 0) >= CRASH_LOOP_RESTARTS,
   );
 }
 

@@ -65,7 +65,8 @@ const SEEN = Symbol('resolved once');
  */
 export async function bundleConfig(file: string, inputs: BundleInputs): Promise<Result<Bundle>> {
   const first = await bundleAs('cjs', file, inputs);
-  if (first.ok || !first.messages.some(({ text }) => text.startsWith('Top-level await'))) return finished(first, file, inputs);
+  if (first.ok || !first.messages.some(({ text }) => text.startsWith('Top-level await')))
+    return finished(first, file, inputs);
   return finished(await bundleAs('esm', file, inputs), file, inputs);
 }
 
@@ -102,7 +103,9 @@ async function bundleAs(format: BundleFormat, file: string, inputs: BundleInputs
     const text = (ending: string) => result.outputFiles?.find((output) => output.path.endsWith(ending))?.text ?? '';
     const warnings = result.warnings
       .filter(({ location }) => location !== null && !location.file.includes('node_modules'))
-      .map((message) => located(message, directory, problem('MESH-C011', { message: message.text, severity: 'warning' })));
+      .map((message) =>
+        located(message, directory, problem('MESH-C011', { message: message.text, severity: 'warning' })),
+      );
     return { ok: true, bundle: { format, code: text('.js'), map: text('.map'), warnings } };
   } catch (error) {
     const { errors } = error as BuildFailure;
@@ -118,7 +121,11 @@ function localFiles(format: BundleFormat, inputs: BundleInputs): Plugin {
   return {
     name: 'local-files',
     setup(bundling) {
-      bundling.onResolve({ filter: /^localmesh$/ }, () => ({ path: LOCALMESH, namespace: LOCALMESH, sideEffects: false }));
+      bundling.onResolve({ filter: /^localmesh$/ }, () => ({
+        path: LOCALMESH,
+        namespace: LOCALMESH,
+        sideEffects: false,
+      }));
       // The configuration works without a local install of the package; its types are only for the editor.
       bundling.onLoad({ filter: /.*/, namespace: LOCALMESH }, () => ({
         contents: 'export const defineMesh = (config) => config;',
@@ -191,7 +198,9 @@ function problemOf(message: Message, directory: string): Problem {
     const what = local ? `the file '${unresolved[1]}' is not there` : `the package '${unresolved[1]}' is not installed`;
     return located(message, directory, problem('MESH-C010', { message: what, hint }));
   }
-  if (/^(?:Could not read|No loader is configured|No matching export|Import ".*" will always be undefined)/.test(text)) {
+  if (
+    /^(?:Could not read|No loader is configured|No matching export|Import ".*" will always be undefined)/.test(text)
+  ) {
     return located(message, directory, problem('MESH-C010', { message: text }));
   }
   return located(message, directory, problem('MESH-C002', { message: text }));

@@ -4,9 +4,9 @@ import { resolveConfig } from '../../model/resolve.ts';
 import type { ResolvedConfig } from '../../model/resolved.ts';
 import { fail, type Problem, type Result } from '../../model/result.ts';
 import { type Clock, systemClock, type Timer } from '../clock.ts';
+import { LoaderChild } from './loader-child.ts';
 import { type LoaderEntry, loaderEntry } from './loader-entry.ts';
 import type { LoaderAnswer } from './loader-messages.ts';
-import { LoaderChild } from './loader-child.ts';
 import { type ConfigSources, configSources } from './source-locations.ts';
 
 export interface LoadedConfig {
@@ -50,6 +50,8 @@ const PING_MS = 250;
 interface Load {
   id: number;
   file: string;
+  files: ReadonlyMap<string, string>;
+  missing: readonly string[];
   waiting: ((attempt: LoadAttempt) => void)[];
 }
 
@@ -94,7 +96,7 @@ export class ConfigLoader {
     if (this.closed) throw new Error('the config loader is closed');
     return new Promise((resolve) => {
       const waiting = [...(this.next?.waiting ?? []), resolve];
-      this.next = { id: ++this.lastId, file: path.resolve(file), waiting };
+      this.next = { id: ++this.lastId, file: path.resolve(file), files: new Map(), missing: [], waiting };
       if (this.current === null) this.startNext();
       else this.superseding ??= this.clock.setTimeout(() => this.supersede(), SUPERSEDE_MS);
     });
@@ -126,19 +128,21 @@ export class ConfigLoader {
 
   private startChild(): LoaderChild {
     const child: LoaderChild = new LoaderChild(this.entry, this.outputFd, {
-      onEvaluating: (id) => {
-        if (id === this.current?.id) {
-          this.setDeadline(this.deadlineMs, this.current, `took more than ${seconds(this.deadlineMs)}`);
-        }
+      onInputs: (inputs) => {
+        const load = this.current;
+        if (inputs.id !== load?.id) return;
+        load.files = new Map(inputs.files.map(({ path, text }) => [path, text]));
+        load.missing = inputs.missing;
+        this.setDeadline(this.deadlineMs, load, `took more than ${seconds(this.deadlineMs)}`);
       },
       onAnswer: (answer) => {
         if (answer.spent) this.replaceChild();
-        if (answer.id === this.current?.id) this.settle(this.current, answered(this.current.file, answer));
+        if (answer.id === this.current?.id) this.settle(this.current, outcome(this.current, answer));
       },
       onEnd: (how) => {
         if (child !== this.child) return;
         this.child = null;
-        if (this.current !== null) this.settle(this.current, failedAttempt(this.current.file, endProblem(how)));
+        if (this.current !== null) this.settle(this.current, fail({ ...endProblem(how), file: this.current.file }));
       },
     });
     return child;
@@ -167,7 +171,7 @@ export class ConfigLoader {
     const hint = alive
       ? 'it waits for something that does not come: an await without an answer; leave slow work to a task service'
       : 'it is busy all the time: look for an endless loop in it or in what it imports';
-    this.settle(load, failedAttempt(load.file, { ...problem('MESH-C004', { message, hint }), file: load.file }));
+    this.settle(load, fail({ ...problem('MESH-C004', { message, hint }), file: load.file }));
   }
 
   /** What is in progress is older than what is wanted, and takes its time: whoever waits for it gets the newer one. */
@@ -180,12 +184,13 @@ export class ConfigLoader {
     this.startNext();
   }
 
-  private settle(load: Load, attempt: LoadAttempt): void {
+  private settle(load: Load, result: Result<LoadedConfig>): void {
     this.clearTimers();
     this.current = null;
     if (this.next !== null) this.next.waiting.unshift(...load.waiting);
     this.startNext();
-    if (this.current === null) for (const resolve of load.waiting) resolve(attempt);
+    if (this.current !== null) return;
+    for (const resolve of load.waiting) resolve({ result, files: load.files, missing: load.missing });
   }
 
   private clearTimers(): void {
@@ -195,26 +200,16 @@ export class ConfigLoader {
   }
 }
 
-function answered(file: string, answer: LoaderAnswer): LoadAttempt {
-  const files = new Map(answer.files.map(({ path, text }) => [path, text]));
+function outcome({ file, files }: Load, answer: LoaderAnswer): Result<LoadedConfig> {
   const sources = configSources(file, files);
-  const outcome = (): Result<LoadedConfig> => {
-    if (answer.value === null) return { ok: false, problems: sources.locateAll(answer.problems) };
-    const raw: unknown = JSON.parse(answer.value);
-    const resolved = resolveConfig(raw, { baseDir: path.dirname(file) });
-    if (!resolved.ok) return { ok: false, problems: sources.locateAll([...resolved.problems, ...answer.problems]) };
-    const value = { config: resolved.value, raw, dependencies: [...files.keys()], sources };
-    const warnings = sources.locateAll([...(resolved.warnings ?? []), ...answer.problems]);
-    return warnings.length === 0 ? { ok: true, value } : { ok: true, value, warnings };
-  };
-  return { result: outcome(), files, missing: answer.missing };
+  if (answer.value === null) return { ok: false, problems: sources.locateAll(answer.problems) };
+  const raw: unknown = JSON.parse(answer.value);
+  const resolved = resolveConfig(raw, { baseDir: path.dirname(file) });
+  if (!resolved.ok) return { ok: false, problems: sources.locateAll([...resolved.problems, ...answer.problems]) };
+  const value = { config: resolved.value, raw, dependencies: [...files.keys()], sources };
+  const warnings = sources.locateAll([...(resolved.warnings ?? []), ...answer.problems]);
+  return warnings.length === 0 ? { ok: true, value } : { ok: true, value, warnings };
 }
-
-const failedAttempt = (file: string, found: Problem): LoadAttempt => ({
-  result: fail({ ...found, file }),
-  files: new Map(),
-  missing: [],
-});
 
 function endProblem({ code, signal }: { code: number | null; signal: NodeJS.Signals | null }): Problem {
   // V8 aborts when the heap is full.

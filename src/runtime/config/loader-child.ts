@@ -1,12 +1,12 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import type { Clock } from '../clock.ts';
 import type { LoaderEntry } from './loader-entry.ts';
-import type { LoaderAnswer, LoaderMessage, LoaderRequest } from './loader-messages.ts';
+import type { LoaderAnswer, LoaderInputs, LoaderMessage, LoaderRequest } from './loader-messages.ts';
 
 const MAX_HEAP_MIB = 512;
 
 export interface LoaderChildEvents {
-  onEvaluating(id: number): void;
+  onInputs(inputs: LoaderInputs): void;
   onAnswer(answer: LoaderAnswer): void;
   /** It is gone without `end` having been called. */
   onEnd(how: { code: number | null; signal: NodeJS.Signals | null }): void;
@@ -28,17 +28,20 @@ export class LoaderChild {
     this.process.on('message', (message: LoaderMessage) => {
       if (this.ending) return;
       if (message.kind === 'alive') this.pings.get(message.id)?.();
-      else if (message.kind === 'evaluating') events.onEvaluating(message.id);
+      else if (message.kind === 'inputs') events.onInputs(message);
       else events.onAnswer(message);
     });
-    // A write to a process that just died; `exit` tells the rest.
-    this.process.on('error', () => {});
     this.ended = new Promise((resolve) => {
-      this.process.once('exit', (code, signal) => {
+      const end = (code: number | null, signal: NodeJS.Signals | null) => {
         resolve();
         if (!this.ending) events.onEnd({ code, signal });
+        this.ending = true;
+      };
+      this.process.once('exit', end);
+      // It could not be started; or a write to a process that just died, of which `exit` tells the rest.
+      this.process.on('error', () => {
+        if (this.process.pid === undefined) end(null, null);
       });
-      if (this.process.pid === undefined) this.process.once('error', () => resolve());
     });
   }
 

@@ -1,6 +1,6 @@
 import path from 'node:path';
 import type { Problem, Result } from '../../model/result.ts';
-import { type Bundle, type BundleInputs, bundleConfig } from './bundle-config.ts';
+import { type BundleInputs, bundleConfig } from './bundle-config.ts';
 import { evaluateBundle, type StrayErrors } from './evaluate-config.ts';
 import type { LoaderMessage, LoaderRequest } from './loader-messages.ts';
 
@@ -34,7 +34,13 @@ export function serveLoads(): void {
     const environment = { ...process.env };
     process.chdir(path.dirname(file));
     const bundled = await bundleConfig(file, inputs);
-    const result: Result<string> = bundled.ok ? await evaluated(id, file, bundled.value, collector) : bundled;
+    send({
+      kind: 'inputs',
+      id,
+      files: [...inputs.files].map(([path, text]) => ({ path, text })),
+      missing: [...inputs.missing],
+    });
+    const result: Result<string> = bundled.ok ? await evaluateBundle(file, bundled.value, collector) : bundled;
     if (bundled.ok && bundled.value.format === 'esm') modules++;
     restoreEnvironment(environment);
     const spent = collector.errors.length > 0 || modules >= MAX_MODULES || isSpent(before);
@@ -45,8 +51,6 @@ export function serveLoads(): void {
       id,
       value: result.ok ? result.value : null,
       problems: result.ok ? warnings : [...result.problems, ...warnings],
-      files: [...inputs.files].map(([path, text]) => ({ path, text })),
-      missing: [...inputs.missing],
       spent,
     });
   };
@@ -56,11 +60,6 @@ export function serveLoads(): void {
     if (request.kind === 'ping') send({ kind: 'alive', id: request.id });
     else queue = queue.then(() => load(request.id, request.file));
   });
-}
-
-async function evaluated(id: number, file: string, bundle: Bundle, stray: StrayErrors): Promise<Result<string>> {
-  send({ kind: 'evaluating', id });
-  return await evaluateBundle(file, bundle, stray);
 }
 
 interface StrayCollector extends StrayErrors {

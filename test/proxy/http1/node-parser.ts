@@ -26,27 +26,36 @@ const shut = (server: net.Server): Promise<void> => new Promise((resolve) => ser
 
 /** Node's server, asked how it reads what a client sends. One server, one connection for each question. */
 export async function nodeServerReader(): Promise<{ read(bytes: Buffer): Promise<Reading>; close(): Promise<void> }> {
-  const readings = new Map<number, Reading>();
-  const readingOf = (socket: { remotePort?: number }): Reading => readings.get(socket.remotePort ?? 0)!;
+  interface Connection {
+    slots: { text: string | null }[];
+    verdict: string;
+  }
+  const connections = new Map<number, Connection>();
+  const slotOf = (socket: net.Socket): { text: string | null } => {
+    const slot = { text: null };
+    connections.get(socket.remotePort ?? 0)?.slots.push(slot);
+    return slot;
+  };
   const server = http.createServer({ maxHeaderSize: 64 * 1024 });
   server.on('request', (request, reply) => {
-    const reading = readingOf(request.socket);
+    // In the order of the heads: the end of a body is told later than the head of a CONNECT behind it.
+    const slot = slotOf(request.socket);
     const body: Buffer[] = [];
     request.on('data', (chunk: Buffer) => body.push(chunk));
     request.on('end', () => {
-      reading.messages.push(`${request.method} ${Buffer.concat(body).toString('latin1')}`);
+      slot.text = `${request.method} ${Buffer.concat(body).toString('latin1')}`;
       reply.end();
     });
     request.on('error', () => {});
   });
   server.on('connect', (request: http.IncomingMessage, socket: net.Socket) => {
-    readingOf(request.socket).messages.push('CONNECT ');
+    slotOf(request.socket).text = 'CONNECT ';
     socket.end('HTTP/1.1 200 OK\r\n\r\n');
   });
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
-    const reading = readingOf(socket as net.Socket);
-    if (reading !== undefined && reading.verdict === 'complete') {
-      reading.verdict = error.code === 'HPE_INVALID_EOF_STATE' ? 'truncated' : (error.code ?? 'unknown');
+    const connection = connections.get((socket as net.Socket).remotePort ?? 0);
+    if (connection?.verdict === 'complete') {
+      connection.verdict = error.code === 'HPE_INVALID_EOF_STATE' ? 'truncated' : (error.code ?? 'unknown');
     }
     socket.destroy();
   });
@@ -55,21 +64,22 @@ export async function nodeServerReader(): Promise<{ read(bytes: Buffer): Promise
     read: (bytes) =>
       within(
         new Promise<Reading>((resolve) => {
-          const reading: Reading = { messages: [], verdict: 'complete' };
+          const connection: Connection = { slots: [], verdict: 'complete' };
           const socket = net.connect(port, '127.0.0.1', () => {
             const key = socket.localPort!;
-            readings.set(key, reading);
+            connections.set(key, connection);
             let replies = '';
             socket.on('data', (chunk) => {
               replies += chunk.toString('latin1');
             });
             socket.on('error', () => {});
             socket.on('close', () => {
-              readings.delete(key);
+              connections.delete(key);
               // What Node refuses above its parser (no Host, another expectation) is only seen in its answer.
               const refused = /HTTP\/1\.1 (4\d\d)/.exec(replies);
-              if (refused !== null && reading.verdict === 'complete') reading.verdict = `answer ${refused[1]}`;
-              resolve(reading);
+              if (refused !== null && connection.verdict === 'complete') connection.verdict = `answer ${refused[1]}`;
+              const messages = connection.slots.map((slot) => slot.text).filter((text) => text !== null);
+              resolve({ messages, verdict: connection.verdict });
             });
             socket.end(bytes);
           });
@@ -94,7 +104,7 @@ export async function nodeClientReader(): Promise<{
     let head = '';
     socket.on('data', (chunk) => {
       head += chunk.toString('latin1');
-      if (head.includes('\r\n\r\n')) socket.end(answers.get(head.split(' ')[1]));
+      if (head.includes('\r\n\r\n')) socket.end(answers.get(head.split(' ')[1]) ?? Buffer.alloc(0));
     });
   });
   const port = await listen(server);

@@ -204,6 +204,20 @@ describe('receiving', () => {
     expect(peer.events().filter((e) => e === 'reset')).toEqual([]);
   });
 
+  it('the rest of a frame whose stream was reset in its middle comes back too, and nobody hears of it', () => {
+    const peer = new RawPeer('server', options);
+    peer.on.onData = (stream) => peer.connection.reset(stream, CANCEL);
+    peer.headers(1, POST, false);
+    const bytes = frame(FrameType.Data, END_STREAM, 1, Buffer.alloc(16_000, 'x'));
+    peer.send(bytes.subarray(0, 100), bytes.subarray(100, 9000), bytes.subarray(9000));
+    peer.headers(3, POST, false);
+    peer.on.onData = (stream, _buf, start, end) => peer.connection.consume(stream, end - start);
+    for (let i = 0; i < 5; i++) peer.data(3, 'x'.repeat(16_000));
+    peer.data(3, 'x'.repeat(4000));
+    expect(peer.events().filter((e) => e === 'data')).toHaveLength(1 + 6);
+    expect(peer.sentOf(FrameType.WindowUpdate, 0).map((f) => f.payload.readUInt32BE())).toEqual([100_000]);
+  });
+
   it('content after the end is an error of the stream', () => {
     const peer = new RawPeer('server');
     peer.headers(1, POST, false);
