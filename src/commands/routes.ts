@@ -14,6 +14,6 @@ export default class Routes extends MeshCommand {
     const client = await this.connect(flags);
     const routes = this.unwrap(onlyOf(await client.routes(), ({ table }) => table, args.table));
     if (flags.json) this.printJson({ routes });
-    else this.print(...renderRoutes(routes, this.style, this.columns));
+    else this.print(...renderRoutes(routes, this.style, { columns: this.columns, cwd: process.cwd() }));
   }
 }

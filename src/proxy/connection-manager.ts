@@ -1,13 +1,13 @@
 import type { RouteTable } from './route-table.ts';
 import type { Protocol } from '../model/config.ts';
-import type { MeshResource } from '../model/snapshot.ts';
+import type { Cluster as ClusterSpec, MeshResource } from '../model/snapshot.ts';
 import type { Backend } from '../model/resolved.ts';
 import { hostKey } from './authority.ts';
 import type { AppUpstream } from './app-upstream.ts';
 import type { Cluster } from './cluster/cluster.ts';
-import type { Deadlines } from './deadlines.ts';
+import { coarseMs, type Deadlines } from './deadlines.ts';
 import { type DownstreamConnection, Exchange } from './exchange.ts';
-import { RESPOND, runRequestFilters, type Verdict } from './filter-chain.ts';
+import { CONTINUE, RESPOND, runRequestFilters, type Verdict } from './filter-chain.ts';
 import { isGrpcContentType } from './grpc-status.ts';
 import { formatGrpcTimeout, parseGrpcTimeout } from './grpc-timeout.ts';
 import type { ListenerContext } from './listener-context.ts';
@@ -78,7 +78,7 @@ export class ConnectionManager {
         this.routeGateway(x);
         return;
       case 'dependency':
-        this.routeToService(x, x.listener.spec.destination!, null);
+        this.routeToService(x, x.listener.spec.destination!);
         return;
       case 'outbound':
         this.routeOutbound(x);
@@ -125,6 +125,10 @@ export class ConnectionManager {
 
   private routeGateway(x: Exchange): void {
     const request = x.request;
+    if (request.method === 'CONNECT') {
+      localReply(x, 405, 'NR', 'the gateway is no forward proxy: it does not take CONNECT');
+      return;
+    }
     const table = this.options.state().tables.get('gateway');
     const match = table?.match(request) ?? null;
     if (match === null) {
@@ -134,22 +138,27 @@ export class ConnectionManager {
     appendForwarded(x);
     x.route = match.route;
     x.matchIndex = match.matchIndex;
-    this.filter(x, () => {
-      const backend = match.route.backends.pick(this.options.random());
-      if (backend === null) {
-        localReply(x, 500, 'NR', `route ${match.route.name} has no backend with a weight`);
-        return;
-      }
-      if (backend.subset === null) this.routeToService(x, backend.service, match.route.timeouts.requestMs);
-      else this.send(x, backend, null);
-    });
+    this.filter(x, this.toGatewayBackend);
   }
+
+  private readonly toGatewayBackend = (x: Exchange): void => {
+    const route = x.route!;
+    const backend = route.backends.pick(this.options.random());
+    if (backend === null) {
+      localReply(x, 500, 'NR', `route ${route.name} has no backend with a weight`);
+    } else if (backend.subset === null) {
+      x.outerRoute = route;
+      this.routeToService(x, backend.service);
+    } else {
+      this.send(x, backend);
+    }
+  };
 
   private routeOutbound(x: Exchange): void {
     const request = x.request;
     const service = this.serviceByHost(hostKey(request.authority));
     if (service !== null) {
-      this.routeToService(x, service, null);
+      this.routeToService(x, service);
       return;
     }
     const asProxy = request.method === 'CONNECT' || x.absoluteForm;
@@ -163,44 +172,43 @@ export class ConnectionManager {
     this.options.router.forward(x);
   }
 
-  /** Applies the routes of a service. `capMs`: request timeout of the gateway's route, which holds too. */
-  private routeToService(x: Exchange, service: string, capMs: number | null): void {
+  /** Applies the routes of a service. */
+  private routeToService(x: Exchange, service: string): void {
     const match = this.options.state().tables.get(service)?.match(x.request) ?? null;
     if (match === null) {
-      localReply(x, 404, 'NR', `no route of ${service} for ${x.request.method} ${pathOnly(x.request.path)}; see \`mesh routes ${service}\``);
+      const { method, path } = x.request;
+      localReply(x, 404, 'NR', `no route of ${service} for ${method} ${pathOnly(path)}; see \`mesh routes ${service}\``);
       return;
     }
     x.route = match.route;
     x.matchIndex = match.matchIndex;
-    this.filter(x, () => {
-      const backend = match.route.backends.pick(this.options.random());
-      if (backend === null) {
-        localReply(x, 500, 'NR', `route ${match.route.name} has no backend with a weight`);
-        return;
-      }
-      this.send(x, backend, capMs);
-    });
+    this.filter(x, this.toBackend);
   }
+
+  private readonly toBackend = (x: Exchange): void => {
+    const route = x.route!;
+    const backend = route.backends.pick(this.options.random());
+    if (backend === null) localReply(x, 500, 'NR', `route ${route.name} has no backend with a weight`);
+    else this.send(x, backend);
+  };
 
   /** Runs the route's filters, then `next`, unless one of them answers. */
-  private filter(x: Exchange, next: () => void): void {
+  private filter(x: Exchange, next: (x: Exchange) => void): void {
     const filters = x.route!.requestFilters;
-    if (filters.length === 0) {
-      next();
-      return;
-    }
-    const verdict = runRequestFilters(filters, x);
-    if (typeof verdict === 'number') settle(verdict);
-    else verdict.then(settle, (error: unknown) => localReply(x, 500, 'OM', `a filter failed: ${String(error)}`));
-
-    function settle(v: Verdict): void {
-      if (x.finished) return;
-      if (v === RESPOND) filterReply(x);
-      else next();
+    const verdict = filters.length === 0 ? CONTINUE : runRequestFilters(filters, x);
+    if (verdict === CONTINUE) next(x);
+    else if (verdict === RESPOND) filterReply(x);
+    else {
+      const settle = (settled: Verdict) => {
+        if (x.finished) return;
+        if (settled === RESPOND) filterReply(x);
+        else next(x);
+      };
+      verdict.then(settle, (error: unknown) => localReply(x, 500, 'OM', `a filter failed: ${String(error)}`));
     }
   }
 
-  private send(x: Exchange, backend: Backend, capMs: number | null): void {
+  private send(x: Exchange, backend: Backend): void {
     const cluster = this.options.state().clusters.get(backend.service);
     if (cluster === undefined) {
       localReply(x, 503, 'NC', `${backend.service} is not running in this mesh`);
@@ -208,11 +216,13 @@ export class ConnectionManager {
     }
     x.backend = backend;
     x.cluster = cluster;
+    // What the gateway's route says itself comes before the service's own: on both levels retries would multiply.
+    x.retry = x.outerRoute?.retry ?? x.route!.retry;
     this.count(x, x.listener.spec.workload, backend.service, x.route!.name, 'outbound');
-    this.armTimeouts(x, capMs);
+    this.armTimeouts(x);
     if (cluster.spec.spiffeId === null && cluster.spec.host !== null) {
       // Outside the mesh nobody knows the service by its name here.
-      x.request.authority = cluster.spec.host;
+      x.request.authority = externalAuthority(cluster.spec);
       x.request.scheme = cluster.spec.tls ? 'https' : 'http';
     }
     this.options.router.forward(x);
@@ -227,20 +237,29 @@ export class ConnectionManager {
     countStart(slot);
   }
 
-  private armTimeouts(x: Exchange, capMs: number | null): void {
-    const route = x.route!;
-    let requestMs = route.timeouts.requestMs;
-    if (capMs !== null && capMs > 0 && (requestMs === 0 || capMs < requestMs)) requestMs = capMs;
+  private armTimeouts(x: Exchange): void {
+    const { requestMs: ownMs, idleMs } = x.route!.timeouts;
+    const outer = x.outerRoute?.timeouts;
+    // Both hold, so the shorter one does; 0 is none.
+    let requestMs = outer === undefined || outer.requestMs === 0 ? ownMs : outer.requestMs;
+    if (ownMs > 0 && ownMs < requestMs) requestMs = ownMs;
+    let armMs = requestMs;
     if (x.grpc) {
       const wanted = header(x.request.headers, 'grpc-timeout');
       const wantedMs = wanted === undefined ? null : parseGrpcTimeout(wanted);
-      if (wantedMs !== null && (requestMs === 0 || wantedMs < requestMs)) requestMs = wantedMs;
+      if (wantedMs !== null && (requestMs === 0 || wantedMs < requestMs)) armMs = coarseMs(wantedMs);
       else if (requestMs > 0) setHeader(x.request.headers, 'grpc-timeout', formatGrpcTimeout(requestMs));
     }
-    if (requestMs > 0 && x.request.method !== 'CONNECT') x.arm('request', requestMs);
-    x.idleMs = route.timeouts.idleMs;
+    if (armMs > 0 && x.request.method !== 'CONNECT') x.arm('request', armMs);
+    x.idleMs = outer === undefined || outer.idleMs === 0 ? idleMs : outer.idleMs;
     if (x.idleMs > 0) x.arm('idle', x.idleMs);
   }
+}
+
+/** The authority of a service outside the mesh, without the port where that is the scheme's own. */
+function externalAuthority(spec: ClusterSpec): string {
+  const port = spec.endpoints[0]?.port ?? 0;
+  return port === 0 || port === (spec.tls ? 443 : 80) ? spec.host! : `${spec.host}:${port}`;
 }
 
 /** Without the query, which may hold secrets, and cut where it would fill a terminal. */

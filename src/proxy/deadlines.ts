@@ -1,3 +1,5 @@
+import { reportBug } from './turn.ts';
+
 /** A member of a deadline list: intrusive, so that arming one allocates nothing. */
 export interface Expiring {
   expiresAtMs: number;
@@ -51,21 +53,36 @@ export class DeadlineList {
   }
 
   private tick(): void {
-    this.timer = null;
     const now = this.now();
+    // `timer` stays set meanwhile: what arms anew in `onExpired` must not set one that is later than the others are due.
     while (this.head !== null && this.head.expiresAtMs <= now) {
       const member = this.head;
       this.remove(member);
-      member.onExpired();
+      try {
+        member.onExpired();
+      } catch (error) {
+        reportBug(error);
+      }
     }
+    this.timer = null;
     if (this.head === null) this.onEmpty(this);
-    else if (this.timer === null) this.schedule(this.head.expiresAtMs - now);
+    else this.schedule(this.head.expiresAtMs - this.now());
   }
 }
 
 /** Takes a member out of its list, if it is in one. */
 export function disarm(member: Expiring): void {
   member.expiryList?.remove(member);
+}
+
+/**
+ * A duration at least as long as `ms` and at most a thirty-second longer, from a coarse scale: durations that callers
+ * make up (`grpc-timeout`, jittered back-off) would otherwise each have a list and a timer of their own.
+ */
+export function coarseMs(ms: number): number {
+  if (ms <= 64) return Math.max(1, Math.ceil(ms));
+  const step = 2 ** (Math.floor(Math.log2(ms)) - 5);
+  return Math.ceil(ms / step) * step;
 }
 
 /** One list for each duration in use; a list without members goes away at its next tick. */

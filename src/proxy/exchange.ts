@@ -1,9 +1,10 @@
-import type { Backend } from '../model/resolved.ts';
+import type { Backend, RetryPolicy } from '../model/resolved.ts';
 import type { Cluster } from './cluster/cluster.ts';
 import type { NoResponse as AttemptFailure } from './cluster/outcome.ts';
 import type { EndpointState } from './cluster/endpoint.ts';
 import { type Deadlines, disarm, type Expiring } from './deadlines.ts';
 import type { LocalReply } from './filter-chain.ts';
+import { encodeGrpcMessage, GRPC_UNAVAILABLE } from './grpc-status.ts';
 import type { H2Stream } from './http2/stream.ts';
 import type { Headers, RequestHead, ResponseHead } from './message.ts';
 import type { PeerInfo } from './peer-info.ts';
@@ -89,6 +90,10 @@ export class Exchange {
 
   // what the router decided
   route: CompiledRoute | null = null;
+  /** The gateway's route, where the service's own routes decided after it: its response filters run too. */
+  outerRoute: CompiledRoute | null = null;
+  /** What is tried again; of `route`, or of `outerRoute` where that says so itself. */
+  retry: RetryPolicy | null = null;
   matchIndex = 0;
   backend: Backend | null = null;
   cluster: Cluster | null = null;
@@ -107,7 +112,10 @@ export class Exchange {
   tried: string[] | null = null;
   lastFailure = '';
   flag: ResponseFlag | '' = '';
+  /** Waits for an instance. */
   parked = false;
+  /** When it began to wait for the first time; 0: never. What it waits in all is bounded. */
+  parkedSinceMs = 0;
   /** Name of the instance that was tried last. */
   lastEndpoint = '';
   /** Inbound: counts the exchange towards its application until it ends. */
@@ -216,17 +224,17 @@ export class Exchange {
     this.upConn = conn;
     const body = this.body;
     let room = true;
+    if (this.bodyBytes > REPLAY_BYTES) this.canReplay = false;
     if (body !== null) {
-      if (this.bodyBytes > REPLAY_BYTES) this.canReplay = false;
       const ended = this.requestEnded && this.requestTrailers === null;
       for (let i = 0; i < body.length; i++) {
         room = conn.sendData(this, body[i], 0, body[i].length, ended && i === body.length - 1);
         if (this.upConn !== conn) return; // the attempt failed meanwhile
       }
       if (!this.canReplay) this.forgetBody();
-      if (this.requestTrailers !== null) conn.sendTrailers(this, this.requestTrailers);
     }
-    if (room) this.onUpstreamDrain();
+    if (this.requestTrailers !== null) conn.sendTrailers(this, this.requestTrailers);
+    if (room && this.upConn === conn) this.onUpstreamDrain();
   }
 
   onUpstreamDrain(): void {
@@ -251,8 +259,8 @@ export class Exchange {
   startResponse(head: ResponseHead, last: boolean): void {
     this.responseStarted = true;
     this.status = head.status;
-    this.canReplay = false;
-    if (this.upConn !== null) this.forgetBody();
+    this.forgetBody();
+    this.touch();
     this.downConn.sendHead(this, head, last);
     if (last) this.endResponse();
   }
@@ -284,10 +292,8 @@ export class Exchange {
       this.owner.attemptFailed(this, failure, message);
       return;
     }
-    this.flag ||= failure === 'protocol-error' ? 'UPE' : 'UC';
     this.lastFailure = message;
-    this.downConn.abort(this, failure === 'refused-stream' ? 'cancel' : 'internal');
-    this.finish();
+    this.breakOff(failure === 'protocol-error' ? 'UPE' : 'UC', GRPC_UNAVAILABLE, message);
   }
 
   // -- the router's tools ---------------------------------------------------------------------------------------
@@ -320,6 +326,17 @@ export class Exchange {
     this.flag ||= flag;
     this.downConn.abort(this, 'internal');
     this.finish();
+  }
+
+  /** Ends a response that has begun and will not be complete. gRPC has a status for that, even now. */
+  breakOff(flag: ResponseFlag, grpcStatus: number, message: string): void {
+    if (!this.grpc || !this.responseStarted || this.responseEnded) {
+      this.abort(flag);
+      return;
+    }
+    if (this.finished) return;
+    this.flag ||= flag;
+    this.onResponseTrailers(['grpc-status', String(grpcStatus), 'grpc-message', encodeGrpcMessage(message)]);
   }
 
   arm(kind: TimerKind, durationMs: number): void {

@@ -6,7 +6,7 @@ export const GRPC_DEADLINE_EXCEEDED = 4;
 const GRPC_PERMISSION_DENIED = 7;
 const GRPC_UNIMPLEMENTED = 12;
 const GRPC_INTERNAL = 13;
-const GRPC_UNAVAILABLE = 14;
+export const GRPC_UNAVAILABLE = 14;
 const GRPC_UNAUTHENTICATED = 16;
 
 /** What the status of a response that is not gRPC's means to a gRPC client (grpc/doc/http-grpc-status-mapping.md). */

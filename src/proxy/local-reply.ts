@@ -12,13 +12,13 @@ import { RESPONSE_FLAGS_HEADER, type ResponseFlag } from './response-flags.ts';
 export function localReply(x: Exchange, status: number, flag: ResponseFlag, message: string): void {
   if (x.finished) return;
   x.flag = flag;
+  const grpcStatus = x.grpc ? (flag === 'UT' ? GRPC_DEADLINE_EXCEEDED : httpToGrpcStatus(status)) : -1;
   if (x.responseStarted) {
-    x.abort(flag);
+    x.breakOff(flag, grpcStatus, message);
     return;
   }
   x.dropAttempt();
   if (x.grpc) {
-    const grpcStatus = flag === 'UT' ? GRPC_DEADLINE_EXCEEDED : httpToGrpcStatus(status);
     x.grpcStatus = grpcStatus;
     const headers = grpcReplyHeaders(grpcStatus, message);
     headers.push(RESPONSE_FLAGS_HEADER, flag);

@@ -1,18 +1,29 @@
 import type { EndpointState } from './cluster/endpoint.ts';
+import type { NoResponse as AttemptFailure, Outcome } from './cluster/outcome.ts';
+import { coarseMs } from './deadlines.ts';
 import type { Exchange, ExchangeOwner, TimerKind } from './exchange.ts';
 import { grpcStatusOf } from './exchange.ts';
 import { runResponseFilters } from './filter-chain.ts';
 import { balancerKey } from './load-balancers/balancer-key.ts';
 import { localReply } from './local-reply.ts';
 import { deleteHeader, header, type ResponseHead } from './message.ts';
-import { backoffMs, shouldRetry } from './retry.ts';
-import type { NoResponse as AttemptFailure, Outcome } from './cluster/outcome.ts';
 import { RESPONSE_FLAGS_HEADER, type ResponseFlag } from './response-flags.ts';
+import { backoffMs, shouldRetry } from './retry.ts';
 
 /** Private header of links: the application answered an upgrade with an ordinary response, which HTTP/2 cannot say. */
 const UPGRADE_IGNORED_HEADER = 'x-mesh-upgrade';
 /** After a refused connection to every instance the next word of the control plane is awaited for so long. */
 const LAST_RESORT_WAIT_MS = 1_000;
+/** Tries of a request that peers refused without looking at it, which is always safe to send again (RFC 9113 section 8.7). */
+const REFUSED_TRIES = 3;
+
+/** What a flag of the other proxy says about the try. */
+const FLAG_FAILURES: { readonly [flag: string]: AttemptFailure | undefined } = {
+  UF: 'connect-failure',
+  UR: 'refused-stream',
+  UC: 'reset',
+  UPE: 'protocol-error',
+};
 
 export interface RouterOptions {
   random: () => number;
@@ -24,16 +35,20 @@ export interface RouterOptions {
 export class Router implements ExchangeOwner {
   constructor(private readonly options: RouterOptions) {}
 
-  /** Sends a routed exchange on its way. `x.cluster`, `x.backend` and `x.route` are set. */
+  /** Sends a routed exchange on its way. `x.cluster`, `x.backend` and `x.route` are set, or `x.pool` alone. */
   forward(x: Exchange): void {
-    x.canReplay = x.route?.retry != null;
+    // Also without a retry policy: what has reached no application may go to another, or wait for its restart.
+    x.canReplay = true;
     this.attempt(x);
   }
 
   /** An instance has become ready, or none is expected any more. */
   release(x: Exchange): void {
     if (x.finished) return;
+    x.parked = false;
     x.disarmWait();
+    // What refused before has been replaced, or is worth another look.
+    x.tried = null;
     this.attempt(x);
   }
 
@@ -43,13 +58,13 @@ export class Router implements ExchangeOwner {
     const outcome: Outcome = { kind: failure };
     this.leaveEndpoint(x, outcome);
     x.dropAttempt();
-    if (x.cluster === null && failure === 'refused-stream' && x.canReplay && x.tries === 1) {
-      // Inbound: the pooled connection had just been closed by the application, which has not seen the request.
+    if (failure === 'refused-stream' && x.canReplay && x.tries < REFUSED_TRIES) {
+      // The connection was on its way out (GOAWAY, an application that closed it): another one will do.
       this.attempt(x);
       return;
     }
     if (this.retry(x, outcome)) return;
-    if (failure === 'connect-failure' && x.cluster !== null && !x.parked && x.canReplay && this.park(x, LAST_RESORT_WAIT_MS)) return;
+    if (failure === 'connect-failure' && this.failOver(x)) return;
     this.replyToFailure(x, failure);
   }
 
@@ -59,23 +74,18 @@ export class Router implements ExchangeOwner {
       // Inbound: the flags header is ours to set, never the application's.
       deleteHeader(head.headers, RESPONSE_FLAGS_HEADER);
       deleteHeader(head.headers, UPGRADE_IGNORED_HEADER);
-      this.settleTunnel(x, head);
-      return true;
+      return this.settleTunnel(x, head);
     }
-    const flag = cluster.spec.spiffeId === null ? undefined : (header(head.headers, RESPONSE_FLAGS_HEADER) as ResponseFlag | undefined);
-    if (x.canReplay) {
-      const outcome: Outcome =
-        flag === 'UF'
-          ? { kind: 'connect-failure' }
-          : { kind: 'response', status: head.status, grpcStatus: x.grpc && header(head.headers, 'grpc-status') !== undefined ? grpcStatusOf(head.headers) : null };
-      if (flag === 'UF') x.lastFailure = `${x.endpoint?.spec.id ?? cluster.name} does not accept connections`;
-      if (this.retryResponse(x, outcome, flag)) return false;
-    }
+    const inMesh = cluster.spec.spiffeId !== null;
+    const flag = inMesh ? (header(head.headers, RESPONSE_FLAGS_HEADER) as ResponseFlag | undefined) : undefined;
+    if (x.canReplay && this.retryResponse(x, head, flag)) return false;
     if (flag !== undefined) x.flag = flag;
-    else if (cluster.spec.spiffeId === null) deleteHeader(head.headers, RESPONSE_FLAGS_HEADER);
+    else if (!inMesh) deleteHeader(head.headers, RESPONSE_FLAGS_HEADER);
     if (!this.settleTunnel(x, head)) return false;
-    const route = x.route;
+    const { route, outerRoute } = x;
     if (route !== null && route.responseFilters.length > 0) runResponseFilters(route.responseFilters, x, head);
+    if (outerRoute !== null && outerRoute.responseFilters.length > 0)
+      runResponseFilters(outerRoute.responseFilters, x, head);
     if (x.grpc) x.grpcStatus = header(head.headers, 'grpc-status') === undefined ? -1 : grpcStatusOf(head.headers);
     if (x.tunnel || isEventStream(head)) x.disarmRequest();
     return true;
@@ -83,7 +93,7 @@ export class Router implements ExchangeOwner {
 
   timedOut(x: Exchange, kind: TimerKind): void {
     if (x.finished) return;
-    const name = x.cluster?.name ?? x.listener.spec.service;
+    const name = nameOf(x);
     switch (kind) {
       case 'request': {
         const waited = x.parked ? `: ${x.cluster?.describe(x.backend?.subset ?? null)}` : '';
@@ -91,13 +101,15 @@ export class Router implements ExchangeOwner {
         return;
       }
       case 'per-try':
-        if (!x.responseStarted) this.attemptFailed(x, 'per-try-timeout', `no response from ${name} within the timeout of a try`);
+        if (!x.responseStarted)
+          this.attemptFailed(x, 'per-try-timeout', `no response from ${name} within the timeout of a try`);
         return;
       case 'idle':
         localReply(x, 504, 'SI', `nothing was sent in either direction for ${x.idleMs} ms`);
         return;
       case 'parking':
         x.cluster?.unpark(x);
+        x.parked = false;
         this.replyNoEndpoint(x);
         return;
       case 'backoff':
@@ -108,7 +120,7 @@ export class Router implements ExchangeOwner {
 
   finished(x: Exchange): void {
     if (x.parked) x.cluster?.unpark(x);
-    this.leaveEndpoint(x, x.flag === '' ? { kind: 'response', status: x.status, grpcStatus: x.grpcStatus } : x.flag === 'DC' ? null : { kind: x.flag === 'UT' ? 'per-try-timeout' : 'reset' });
+    this.leaveEndpoint(x, lastOutcome(x));
     if (x.appInFlight !== null) {
       x.appInFlight.leave();
       x.appInFlight = null;
@@ -123,59 +135,93 @@ export class Router implements ExchangeOwner {
       x.pool?.acquire(x);
       return;
     }
-    const subset = x.backend?.subset ?? null;
-    const endpoint = cluster.pick(subset, balancerKey(cluster.spec.loadBalancer, x.request.headers, sourceOf(x)), x.tried);
-    if (endpoint === null) {
-      const parking = cluster.spec.parking;
-      if (!cluster.expects(subset) || parking.timeoutMs === 0) {
-        this.replyNoEndpoint(x);
-      } else if (!this.park(x, parking.timeoutMs)) {
-        localReply(x, 503, 'UO', `${parking.maxRequests} requests wait for ${cluster.name} already: ${cluster.describe(subset)}`);
-      }
+    const endpoint = this.pick(x);
+    if (endpoint !== null) {
+      this.attemptAt(x, endpoint);
       return;
     }
+    const subset = x.backend?.subset ?? null;
+    const parking = cluster.spec.parking;
+    if (!cluster.expects(subset) || !this.mayPark(x)) {
+      this.replyNoEndpoint(x);
+    } else if (!this.park(x, parking.timeoutMs)) {
+      const text = `${parking.maxRequests} requests wait for ${cluster.name} already: ${cluster.describe(subset)}`;
+      localReply(x, 503, 'UO', text);
+    }
+  }
+
+  private pick(x: Exchange): EndpointState | null {
+    const cluster = x.cluster!;
+    const key = balancerKey(cluster.spec.loadBalancer, x.request.headers, sourceOf(x));
+    return cluster.pick(x.backend?.subset ?? null, key, x.tried);
+  }
+
+  private attemptAt(x: Exchange, endpoint: EndpointState): void {
     x.tries++;
     x.endpoint = endpoint;
     endpoint.started();
-    if (x.route?.retry != null && x.route.retry.perTryTimeoutMs > 0) x.arm('per-try', x.route.retry.perTryTimeoutMs);
-    x.pool = cluster.pool(endpoint, x.listener.spec.identity);
+    if (x.retry !== null && x.retry.perTryTimeoutMs > 0) x.arm('per-try', x.retry.perTryTimeoutMs);
+    x.pool = x.cluster!.pool(endpoint, x.listener.spec.identity);
     x.pool.acquire(x);
   }
 
-  /** The request waits for an instance. False: there is no room. */
-  private park(x: Exchange, timeoutMs: number): boolean {
-    if (x.cluster === null || !x.cluster.park(x)) return false;
-    if (!x.parked) {
-      x.parked = true;
-      x.arm('parking', timeoutMs);
-      return true;
-    }
-    // Released and sent back to wait: the first deadline holds.
-    if (x.waitTimer?.expiryList === null) x.arm('parking', timeoutMs);
+  /** Whether the request has not waited as long as one may. */
+  private mayPark(x: Exchange): boolean {
+    const { timeoutMs } = x.cluster!.spec.parking;
+    return timeoutMs > 0 && (x.parkedSinceMs === 0 || performance.now() - x.parkedSinceMs < timeoutMs);
+  }
+
+  /** The request waits for an instance, `atMostMs` and within what it may wait in all. False: there is no room. */
+  private park(x: Exchange, atMostMs: number): boolean {
+    const cluster = x.cluster!;
+    if (!cluster.park(x)) return false;
+    const now = performance.now();
+    if (x.parkedSinceMs === 0) x.parkedSinceMs = now;
+    x.parked = true;
+    const leftMs = x.parkedSinceMs + cluster.spec.parking.timeoutMs - now;
+    // A first wait has the configured length, and with it a deadline list that it shares.
+    x.arm('parking', leftMs < atMostMs ? coarseMs(leftMs) : atMostMs);
     return true;
   }
 
   private retry(x: Exchange, outcome: Outcome): boolean {
-    const policy = x.route?.retry ?? null;
+    const policy = x.retry;
     if (policy === null || x.cluster === null || !shouldRetry(policy, outcome, x.tries, x.canReplay)) return false;
-    x.arm('backoff', backoffMs(policy, x.tries, this.options.random));
+    x.arm('backoff', Math.ceil(backoffMs(policy, x.tries, this.options.random)));
+    return true;
+  }
+
+  /**
+   * Nothing of the request has reached an application, so that it may go to another whatever the route says about
+   * retries. If all refuse, a process has likely died just now: it waits for what the control plane makes of it.
+   * False: there is nothing more to hope for.
+   */
+  private failOver(x: Exchange): boolean {
+    const cluster = x.cluster;
+    if (cluster === null || cluster.spec.spiffeId === null || !x.canReplay) return false;
+    const endpoint = this.pick(x);
+    if (endpoint === null) this.attempt(x);
+    else if (x.tried === null || !x.tried.includes(endpoint.spec.id)) this.attemptAt(x, endpoint);
+    else return this.mayPark(x) && this.park(x, LAST_RESORT_WAIT_MS);
     return true;
   }
 
   /** The same where the failure is a response: its connection is let go only if there is another try. */
-  private retryResponse(x: Exchange, outcome: Outcome, flag: ResponseFlag | undefined): boolean {
-    const policy = x.route?.retry ?? null;
-    if (policy === null || x.cluster === null) return false;
-    if (shouldRetry(policy, outcome, x.tries, x.canReplay)) {
-      this.leaveEndpoint(x, outcome);
-      x.dropAttempt();
-      x.arm('backoff', backoffMs(policy, x.tries, this.options.random));
-      return true;
-    }
-    if (flag !== 'UF' || x.parked) return false;
+  private retryResponse(x: Exchange, head: ResponseHead, flag: ResponseFlag | undefined): boolean {
+    const policy = x.retry;
+    if (policy === null && flag !== 'UF') return false;
+    // What nearly always happens is settled without building an outcome.
+    if (flag === undefined && head.status < 400 && !x.grpc && policy!.statusCodes.length === 0) return false;
+    const failure = flag === undefined ? undefined : FLAG_FAILURES[flag];
+    const outcome: Outcome = failure === undefined ? outcomeOf(x, head) : { kind: failure };
+    const again = policy !== null && shouldRetry(policy, outcome, x.tries, x.canReplay);
+    if (!again && flag !== 'UF') return false;
+    x.lastFailure =
+      flag === 'UF' ? `${x.endpoint?.spec.id} runs and does not accept connections` : `status ${head.status}`;
     this.leaveEndpoint(x, outcome);
     x.dropAttempt();
-    if (!this.park(x, LAST_RESORT_WAIT_MS)) this.replyToFailure(x, 'connect-failure');
+    if (again) x.arm('backoff', Math.ceil(backoffMs(policy, x.tries, this.options.random)));
+    else if (!this.failOver(x)) this.replyToFailure(x, 'connect-failure');
     return true;
   }
 
@@ -192,32 +238,44 @@ export class Router implements ExchangeOwner {
   private settleTunnel(x: Exchange, head: ResponseHead): boolean {
     const wanted = x.request.protocol !== null || x.request.method === 'CONNECT';
     if (!wanted || head.status < 200 || head.status > 299) return true;
-    const overLink = x.upStream !== null;
-    if (overLink && deleteHeader(head.headers, UPGRADE_IGNORED_HEADER)) {
-      if (x.downStream === null) return true;
-      localReply(x, 502, 'UPE', `${x.cluster?.name ?? 'the application'} does not accept the upgrade to ${x.request.protocol}`);
-      return false;
+    // A connection of HTTP/1.1 or raw TCP has said so already: by 101, or by being there.
+    let accepted = x.tunnel;
+    if (x.upStream !== null) accepted = !deleteHeader(head.headers, UPGRADE_IGNORED_HEADER);
+    if (accepted) {
+      x.tunnel = true;
+      return true;
     }
-    if (overLink) x.tunnel = true;
-    else if (!x.tunnel && x.downStream !== null) head.headers.push(UPGRADE_IGNORED_HEADER, 'ignored');
-    return true;
+    // HTTP/1.1 clients understand an ordinary response to their upgrade; to HTTP/2, any 2xx opens the tunnel.
+    if (x.downStream === null) return true;
+    if (x.listener.spec.kind === 'inbound') {
+      head.headers.push(UPGRADE_IGNORED_HEADER, 'ignored');
+      return true;
+    }
+    localReply(x, 502, 'UPE', `${nameOf(x)} does not accept the upgrade to ${x.request.protocol}`);
+    return false;
   }
 
   private replyNoEndpoint(x: Exchange): void {
     const cluster = x.cluster!;
     const subset = x.backend?.subset ?? null;
-    if (x.lastFailure !== '') {
+    if (x.lastFailure !== '' && !cluster.expects(subset)) {
       this.replyToFailure(x, 'connect-failure');
       return;
     }
     const which = subset === null ? cluster.name : `${cluster.name} (subset ${subset})`;
-    localReply(x, 503, 'UH', `no healthy endpoint of ${which}: ${cluster.describe(subset)}; see \`mesh logs ${cluster.name}\``);
+    localReply(
+      x,
+      503,
+      'UH',
+      `no healthy endpoint of ${which}: ${cluster.describe(subset)}; see \`mesh logs ${cluster.name}\``,
+    );
   }
 
   private replyToFailure(x: Exchange, failure: AttemptFailure): void {
-    const name = x.cluster?.name ?? x.listener.spec.service;
+    const name = nameOf(x);
     const why = x.lastFailure;
-    const see = `; see \`mesh logs ${name}\``;
+    const ours = x.cluster !== null || x.listener.spec.kind === 'inbound';
+    const see = ours ? `; see \`mesh logs ${name}\`` : '';
     switch (failure) {
       case 'connect-failure':
         localReply(x, 503, 'UF', `no connection to ${name}: ${why}${see}`);
@@ -238,9 +296,35 @@ export class Router implements ExchangeOwner {
   }
 }
 
+/** Who should answer, for people. */
+function nameOf(x: Exchange): string {
+  if (x.cluster !== null) return x.cluster.name;
+  return x.listener.spec.kind === 'inbound' ? x.listener.spec.service : x.request.authority;
+}
+
 /** Who sends: the client's address at the gateway, the calling instance in the mesh. */
 function sourceOf(x: Exchange): string {
   return x.listener.spec.kind === 'gateway' ? x.downConn.remoteAddress : x.listener.spec.workload;
+}
+
+function outcomeOf(x: Exchange, head: ResponseHead): Outcome {
+  const trailersOnly = x.grpc && header(head.headers, 'grpc-status') !== undefined;
+  return { kind: 'response', status: head.status, grpcStatus: trailersOnly ? grpcStatusOf(head.headers) : null };
+}
+
+/** What the end of an exchange says about the endpoint that had it; null: nothing, it was the client's doing. */
+function lastOutcome(x: Exchange): Outcome | null {
+  switch (x.flag) {
+    case '':
+      return { kind: 'response', status: x.status, grpcStatus: x.grpcStatus };
+    case 'DC':
+    case 'DPE':
+      return null;
+    case 'UT':
+      return { kind: 'per-try-timeout' };
+    default:
+      return { kind: FLAG_FAILURES[x.flag] ?? 'reset' };
+  }
 }
 
 function isEventStream(head: ResponseHead): boolean {

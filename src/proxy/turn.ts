@@ -23,5 +23,19 @@ function flushAll(): void {
   scheduled = false;
   const batch = dirty;
   dirty = [];
-  for (let i = 0; i < batch.length; i++) batch[i].flush();
+  for (let i = 0; i < batch.length; i++) {
+    try {
+      batch[i].flush();
+    } catch (error) {
+      // The others of this turn believe that they are queued: without their flush they would be silent for ever.
+      reportBug(error);
+    }
+  }
+}
+
+/** Lets a bug be seen as an uncaught exception without unwinding what is under way now. */
+export function reportBug(error: unknown): void {
+  queueMicrotask(() => {
+    throw error;
+  });
 }

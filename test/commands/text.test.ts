@@ -96,7 +96,7 @@ describe('tables', () => {
 
   it('of routes, endpoints and certificates say what there is', () => {
     const mesh = fakeMesh();
-    expect(renderRoutes(mesh.routes(), style, null)[1]).toMatch(
+    expect(renderRoutes(mesh.routes(), style, { columns: null, cwd: '/' })[1]).toMatch(
       /gateway +gateway-1 +shop\.localhost: path prefix \/api\/orders +orders 75%, inventory\/canary 25% +15\.0 s +2/,
     );
     expect(renderEndpoints(mesh.endpoints(), style, 80)[1]).toMatch(
@@ -105,7 +105,7 @@ describe('tables', () => {
     expect(renderCertificates([ordersCertificate], style, null)[1]).toMatch(
       /orders +0a1b +in 1 h +2026-11-21T10:00:00Z/,
     );
-    expect(renderRoutes([], style, 80)).toEqual(['no routes']);
+    expect(renderRoutes([], style, { columns: 80, cwd: '/' })).toEqual(['no routes']);
   });
 });
 

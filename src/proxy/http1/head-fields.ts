@@ -55,6 +55,8 @@ export class HeadFields {
   private options = 0;
   private named: string[] | null = null;
 
+  constructor(private readonly of: 'request' | 'response') {}
+
   begin(): void {
     this.headers = [];
     this.host = null;
@@ -86,6 +88,7 @@ export class HeadFields {
   private takeSpecial(kind: number, value: string): Http1ErrorCode | null {
     switch (kind) {
       case kinds.HOST:
+        if (this.of === 'response') return this.keep('host', value);
         // RFC 9112 section 3.2: one Host, valid or empty (a client without an authority sends it empty).
         if (this.host !== null) return 'MULTIPLE_HOSTS';
         if (value !== '' && !isValidAuthority(value)) return 'BAD_HOST';
@@ -107,20 +110,26 @@ export class HeadFields {
         return null;
       case kinds.TE:
         // RFC 9110 section 10.1.4: transfer codings are between neighbours; that trailers are welcome is passed on.
-        if (acceptsTrailers(value) && !this.headers.includes('te')) this.headers.push('te', 'trailers');
+        if (this.of === 'request' && acceptsTrailers(value) && !this.headers.includes('te'))
+          this.keep('te', 'trailers');
         return null;
       case kinds.EXPECT:
+        if (this.of === 'response') return this.keep('expect', value);
         this.expect = this.expect === null ? value : `${this.expect}, ${value}`;
         return null;
       case kinds.KEEP_ALIVE:
         this.keepAliveTimeoutMs = keepAliveTimeoutMs(value);
         return null;
       case kinds.TRAILER:
-        this.headers.push('trailer', value);
-        return null;
+        return this.keep('trailer', value);
       default:
         return null;
     }
+  }
+
+  private keep(name: string, value: string): null {
+    this.headers.push(name, value);
+    return null;
   }
 
   private takeConnection(value: string): Http1ErrorCode | null {

@@ -34,7 +34,7 @@ export interface RequestParserEvents {
 /** Takes HTTP/1.1 requests (RFC 9112) out of one client connection's bytes. */
 export class Http1RequestParser {
   private readonly section: SectionReader;
-  private readonly fields = new HeadFields();
+  private readonly fields = new HeadFields('request');
   private readonly body: BodyDecoder;
   private head: Http1RequestHead | null = null;
   private dead = false;

@@ -38,7 +38,7 @@ export interface ResponseParserEvents {
 /** Takes HTTP/1.1 responses (RFC 9112) out of one server connection's bytes, each for a request that was announced. */
 export class Http1ResponseParser {
   private readonly section: SectionReader;
-  private readonly fields = new HeadFields();
+  private readonly fields = new HeadFields('response');
   private readonly body: BodyDecoder;
   private dead = false;
   /** The connection speaks another protocol now. */

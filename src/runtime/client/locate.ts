@@ -1,10 +1,8 @@
-import { existsSync, statSync } from 'node:fs';
 import path from 'node:path';
-import { fail, ok, type Result } from '../../model/result.ts';
+import { ok, type Result } from '../../model/result.ts';
+import { CONFIG_NAMES, findConfig } from '../config/find-config.ts';
 import { controlSocketPath } from '../control/socket-path.ts';
 import { findMeshDirectory } from '../state/mesh-directory.ts';
-
-export const CONFIG_FILE = 'mesh.config.ts';
 
 /** Where a mesh is, whether it runs or not. */
 export interface MeshLocation {
@@ -17,34 +15,20 @@ export interface MeshLocation {
 }
 
 /**
- * The mesh a command is about: that of `--config`, or of the nearest `mesh.config.ts` from the working directory
- * upwards. A state directory without a config counts too unless `needsConfig`: a mesh whose config was deleted or
- * renamed while it runs can still be stopped.
+ * The mesh a command is about: that of `--config`, or of the nearest configuration from the working directory upwards.
+ * Unless `needsConfig`, a state directory without one does as well: a mesh whose configuration was deleted or renamed
+ * while it runs can still be stopped.
  * @returns MESH-C001 if there is none.
  */
 export function locateMesh(cwd: string, config: string | undefined, needsConfig: boolean): Result<MeshLocation> {
-  if (config !== undefined) {
-    const named = path.resolve(cwd, config);
-    const file = statSync(named, { throwIfNoEntry: false })?.isDirectory() ? path.join(named, CONFIG_FILE) : named;
-    if (needsConfig && !existsSync(file)) {
-      return fail({
-        code: 'MESH-C001',
-        message: `there is no file ${file}`,
-        hint: 'give `--config` the path of a mesh.config.ts',
-      });
-    }
-    return ok(locationOf(file));
-  }
+  const found = findConfig(cwd, config);
+  if (found.ok) return ok(locationOf(found.value));
+  if (needsConfig) return found;
+  if (config !== undefined) return ok(locationOf(path.resolve(cwd, config)));
   for (let directory = cwd; ; directory = path.dirname(directory)) {
-    const file = path.join(directory, CONFIG_FILE);
-    if (existsSync(file) || (!needsConfig && findMeshDirectory(directory) !== null)) return ok(locationOf(file));
-    if (path.dirname(directory) === directory) break;
+    if (findMeshDirectory(directory) !== null) return ok(locationOf(path.join(directory, CONFIG_NAMES[0])));
+    if (path.dirname(directory) === directory) return found;
   }
-  return fail({
-    code: 'MESH-C001',
-    message: `there is no ${CONFIG_FILE} in ${cwd} or above it`,
-    hint: 'write one with `mesh init`, or name one with `--config FILE`',
-  });
 }
 
 function locationOf(configFile: string): MeshLocation {

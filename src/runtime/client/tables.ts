@@ -93,7 +93,11 @@ function reasonOf({ service, instance }: StatusRow): string {
   return service.waitingFor.length > 0 ? `waiting for ${service.waitingFor.join(', ')}` : '';
 }
 
-export function renderRoutes(routes: readonly RouteStatus[], style: Style, columns: number | null): string[] {
+export function renderRoutes(
+  routes: readonly RouteStatus[],
+  style: Style,
+  { columns, cwd }: { columns: number | null; cwd: string },
+): string[] {
   if (routes.length === 0) return ['no routes'];
   return table(
     routes,
@@ -108,11 +112,19 @@ export function renderRoutes(routes: readonly RouteStatus[], style: Style, colum
       { title: 'BACKENDS', value: backendText, shrinkTo: 10 },
       { title: 'TIMEOUT', value: ({ timeoutMs }) => (timeoutMs === 0 ? '-' : formatMs(timeoutMs)), align: 'right' },
       { title: 'RETRIES', value: ({ retries }) => String(retries), align: 'right' },
-      { title: 'SOURCE', value: ({ source }) => source, shrinkTo: 8, paint: (text) => style.dim(text) },
+      {
+        title: 'SOURCE',
+        value: ({ source }) => relativeTo(cwd, source),
+        shrinkTo: 8,
+        paint: (text) => style.dim(text),
+      },
     ],
     { columns, title: style.bold },
   );
 }
+
+const relativeTo = (cwd: string, place: string): string =>
+  place.startsWith(`${cwd}/`) ? place.slice(cwd.length + 1) : place;
 
 function matchText({ hosts, matches }: RouteStatus): string {
   const what = matches.length === 0 ? 'every request' : matches.join(' or ');
@@ -157,7 +169,8 @@ export function renderCertificates(
   return table(
     certificates,
     [
-      { title: 'SPIFFE ID', value: ({ spiffeId }) => spiffeId, shrinkTo: 24 },
+      // The gateway also has a server certificate for browsers, which has none.
+      { title: 'SPIFFE ID', value: ({ spiffeId, service }) => spiffeId || service, shrinkTo: 24 },
       { title: 'SERIAL', value: ({ serial }) => serial, shrinkTo: 8 },
       {
         title: 'EXPIRES',

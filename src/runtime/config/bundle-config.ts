@@ -1,3 +1,4 @@
+import { realpathSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { createRequire, isBuiltin } from 'node:module';
 import path from 'node:path';
@@ -95,6 +96,8 @@ async function bundleAs(format: BundleFormat, file: string, inputs: BundleInputs
       sourcemap: 'external',
       sourcesContent: false,
       logLevel: 'silent',
+      // Files keep the paths by which the user knows them; linked packages are followed in `resolvePackage`.
+      preserveSymlinks: true,
       define: PLACES,
       // A JSX or CommonJS file may still call `require`, which ES modules do not have.
       banner: format === 'esm' ? { js: requireFor(file) } : {},
@@ -172,9 +175,11 @@ async function resolvePackage(bundling: PluginBuild, format: BundleFormat, name:
   const found = await bundling.resolve(name, { kind, importer, resolveDir, with: attributes, pluginData: SEEN });
   // Not there: esbuild's own resolution fails in the same way, and its message has the position.
   if (found.errors.length > 0) return undefined;
-  const outside = found.path.split(path.sep).includes('node_modules');
-  if (found.external || !outside || !/\.(?:[cm]?js|node)$/.test(found.path)) {
-    return { path: found.path, external: found.external, namespace: found.namespace };
+  if (found.external || found.namespace !== 'file') return { ...found, errors: [], warnings: [] };
+  const real = realpathSync(found.path);
+  const installed = real.split(path.sep).includes('node_modules');
+  if (!installed || !/\.(?:[cm]?js|node)$/.test(found.path)) {
+    return { path: installed ? found.path : real };
   }
   if (format === 'esm' || kind === 'dynamic-import') return { path: pathToFileURL(found.path).href, external: true };
   return { path: requirePath(name, importer) ?? found.path, external: true };

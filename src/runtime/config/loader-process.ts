@@ -1,20 +1,14 @@
-import { isMainThread, Worker, workerData } from 'node:worker_threads';
+import { Worker } from 'node:worker_threads';
+import { serveLoads } from './loader-service.ts';
 
 /**
- * Entry of the loader process, and of a thread in it that ends the process when its parent is gone: the main thread
- * may be caught in an endless loop of the user's and would never notice.
+ * Entry of the loader process. A thread of it ends the process when its parent is gone: the main thread may be caught
+ * in an endless loop of the user's and would never notice. As text, it is the same from a checkout and when bundled.
  */
-const LOOK_MS = 500;
+const ORPHAN_WATCH = `
+const { workerData: parent } = require('node:worker_threads');
+setInterval(() => { if (process.ppid !== parent) process.kill(process.pid, 'SIGKILL'); }, 500);
+`;
 
-if (isMainThread) {
-  const watchdog = new Worker(process.argv[1], { workerData: { parent: process.ppid } });
-  watchdog.unref();
-  // Not needed in the thread, and it brings esbuild with it.
-  const { serveLoads } = await import('./loader-service.ts');
-  serveLoads();
-} else {
-  const { parent } = workerData as { parent: number };
-  setInterval(() => {
-    if (process.ppid !== parent) process.kill(process.pid, 'SIGKILL');
-  }, LOOK_MS);
-}
+new Worker(ORPHAN_WATCH, { eval: true, execArgv: [], env: {}, workerData: process.ppid }).unref();
+serveLoads();

@@ -38,9 +38,9 @@ const ABOUT_NAMES: ReadonlySet<string> = new Set(['MESH-C108', 'MESH-C219']);
 
 /** @param file the configuration, absolute. Nothing is parsed before the first question. */
 export function configSources(file: string, files: ReadonlyMap<string, string>): ConfigSources {
-  const program = new Program(files);
+  const parsed = new Map<string, ParsedSource | null>();
   const locate = (configPath: string, aim: 'key' | 'value' | 'name' = 'value'): SourceLocation | undefined => {
-    const place = program.find(file, parsePath(configPath));
+    const place = findPlace({ files, parsed, steps: 0 }, file, parsePath(configPath));
     if (place === undefined) return undefined;
     const { key, value, complete } = place;
     // What is missing in an object has no key of its own.
@@ -89,245 +89,247 @@ const locationOf = ({ node, source }: Place): SourceLocation => ({
 /** Steps after which a chain of names is taken for a circle. */
 const MAX_STEPS = 200;
 
-class Program {
-  private readonly files: ReadonlyMap<string, string>;
-  private readonly parsed = new Map<string, ParsedSource | null>();
-  private steps = 0;
+interface Search {
+  readonly files: ReadonlyMap<string, string>;
+  readonly parsed: Map<string, ParsedSource | null>;
+  /** Taken so far. */
+  steps: number;
+}
 
-  constructor(files: ReadonlyMap<string, string>) {
-    this.files = files;
+function findPlace(search: Search, file: string, segments: readonly PathSegment[]): FoundPlace | undefined {
+  const source = sourceOf(search, file);
+  const root = source && exported(search, source, 'default');
+  if (!root) return undefined;
+  // The whole configuration: where it is written, not where the name is exported.
+  let found: FoundPlace = {
+    key: null,
+    value: literalOf(search, resultOf(search, root)),
+    complete: segments.length === 0,
+  };
+  let from = resultOf(search, root);
+  for (const [i, segment] of segments.entries()) {
+    const next = childOf(search, from, segment);
+    if (next === undefined) return { ...found, complete: false };
+    found = { ...next, complete: i === segments.length - 1 };
+    from = next.value;
   }
+  return found;
+}
 
-  find(file: string, segments: readonly PathSegment[]): FoundPlace | undefined {
-    this.steps = 0;
-    const source = this.source(file);
-    const root = source && this.exported(source, 'default');
-    if (!root) return undefined;
-    // The whole configuration: where it is written, not where the name is exported.
-    let found: FoundPlace = { key: null, value: this.literal(this.result(root)), complete: segments.length === 0 };
-    let from = this.result(root);
-    for (const [i, segment] of segments.entries()) {
-      const next = this.child(from, segment);
-      if (next === undefined) return { ...found, complete: false };
-      found = { ...next, complete: i === segments.length - 1 };
-      from = next.value;
-    }
-    return found;
+function sourceOf(search: Search, file: string): ParsedSource | null {
+  let source = search.parsed.get(file);
+  if (source === undefined) {
+    const text = search.files.get(file);
+    source = text === undefined ? null : parseSource(file, text);
+    search.parsed.set(file, source);
   }
+  return source;
+}
 
-  private source(file: string): ParsedSource | null {
-    let source = this.parsed.get(file);
-    if (source === undefined) {
-      const text = this.files.get(file);
-      source = text === undefined ? null : parseSource(file, text);
-      this.parsed.set(file, source);
-    }
-    return source;
-  }
+/** What is exported may be a function that makes the configuration. */
+function resultOf(search: Search, place: Place): Place {
+  const literal = literalOf(search, place);
+  return returned(search, literal) ?? literal;
+}
 
-  /** What is exported may be a function that makes the configuration. */
-  private result(place: Place): Place {
-    const literal = this.literal(place);
-    return this.returned(literal) ?? literal;
-  }
+/** Follows names, casts, calls and imports to where a value is written down; stays where that is not possible. */
+function literalOf(search: Search, place: Place): Place {
+  const next = ++search.steps < MAX_STEPS ? oneStep(search, place) : undefined;
+  return next === undefined ? place : literalOf(search, next);
+}
 
-  /** Follows names, casts, calls and imports to where a value is written down; stays where that is not possible. */
-  private literal(place: Place): Place {
-    const next = ++this.steps < MAX_STEPS ? this.step(place) : undefined;
-    return next === undefined ? place : this.literal(next);
-  }
-
-  private step(place: Place): Place | undefined {
-    const { node, source } = place;
-    const at = (inner: unknown): Place | undefined => (isNode(inner) ? { node: inner, source } : undefined);
-    switch (node.type) {
-      case 'TSAsExpression':
-      case 'TSSatisfiesExpression':
-      case 'TSNonNullExpression':
-      case 'TSTypeAssertion':
-      case 'ParenthesizedExpression':
-        return at(node.expression);
-      case 'AwaitExpression':
-        return at(node.argument);
-      case 'Identifier':
-        return this.named(node.name as string, place);
-      case 'CallExpression':
-        return this.called(place);
-      case 'MemberExpression':
-      case 'OptionalMemberExpression':
-        return this.member(place);
-      default:
-        return undefined;
-    }
-  }
-
-  private named(name: string, { node, source }: Place): Place | undefined {
-    const value = source.declared(name, node);
-    if (value === 'unknown') return undefined;
-    if (value !== undefined) return { node: value, source };
-    const imported = source.imports.get(name);
-    return imported === undefined ? undefined : this.imported(source, imported);
-  }
-
-  private imported(source: ParsedSource, { from, name }: Import): Place | undefined {
-    const target = this.resolve(source.file, from);
-    // Of a whole module, a member is looked up where it is used.
-    return target === null || name === '*' ? undefined : this.exported(target, name);
-  }
-
-  private exported(source: ParsedSource, name: string): Place | undefined {
-    if (++this.steps > MAX_STEPS) return undefined;
-    const found = source.exports.get(name);
-    if (found !== undefined)
-      return 'from' in found && !isNode(found)
-        ? this.imported(source, found as Import)
-        : { node: found as SyntaxNode, source };
-    // A JSON file exports its keys, too.
-    const whole = path.extname(source.file) === '.json' ? source.exports.get('default') : undefined;
-    if (isNode(whole)) return this.property({ node: whole, source }, name)?.value;
-    for (const from of source.passedOn) {
-      const target = this.resolve(source.file, from);
-      const passed = target === null ? undefined : this.exported(target, name);
-      if (passed !== undefined) return passed;
-    }
-    return undefined;
-  }
-
-  private resolve(importer: string, specifier: string): ParsedSource | null {
-    if (!specifier.startsWith('.')) return null;
-    const target = path.resolve(path.dirname(importer), specifier);
-    const bare = target.replace(/\.[cm]?js$/, '');
-    const candidates = [
-      target,
-      `${bare}.ts`,
-      `${bare}.mts`,
-      `${bare}.js`,
-      `${bare}.mjs`,
-      `${bare}.json`,
-      path.join(target, 'index.ts'),
-      path.join(target, 'index.js'),
-    ];
-    const file = candidates.find((candidate) => this.files.has(candidate));
-    return file === undefined ? null : this.source(file);
-  }
-
-  /** Of `defineMesh(value)` and `Object.freeze(value)` the argument; of a function of these files what it returns. */
-  private called({ node, source }: Place): Place | undefined {
-    const { callee } = node;
-    const [argument] = nodes(node.arguments);
-    if (!isNode(callee)) return undefined;
-    const passesThrough =
-      (callee.type === 'Identifier' && source.imports.get(callee.name as string)?.from === 'localmesh') ||
-      (callee.type === 'MemberExpression' &&
-        nameOf(callee.object) === 'Object' &&
-        nameOf(callee.property) === 'freeze');
-    if (passesThrough) return argument === undefined ? undefined : { node: argument, source };
-    return this.returned(this.literal({ node: callee, source }));
-  }
-
-  private returned({ node, source }: Place): Place | undefined {
-    if (!/^(?:ArrowFunctionExpression|FunctionExpression|FunctionDeclaration|ObjectMethod)$/.test(node.type))
+function oneStep(search: Search, place: Place): Place | undefined {
+  const { node, source } = place;
+  const at = (inner: unknown): Place | undefined => (isNode(inner) ? { node: inner, source } : undefined);
+  switch (node.type) {
+    case 'TSAsExpression':
+    case 'TSSatisfiesExpression':
+    case 'TSNonNullExpression':
+    case 'TSTypeAssertion':
+    case 'ParenthesizedExpression':
+      return at(node.expression);
+    case 'AwaitExpression':
+      return at(node.argument);
+    case 'Identifier':
+      return named(search, node.name as string, place);
+    case 'CallExpression':
+      return called(search, place);
+    case 'MemberExpression':
+    case 'OptionalMemberExpression':
+      return member(search, place);
+    default:
       return undefined;
-    const { body } = node;
-    if (!isNode(body)) return undefined;
-    if (body.type !== 'BlockStatement') return this.literal({ node: body, source });
-    const last = nodes(body.body).findLast(({ type }) => type === 'ReturnStatement');
-    return isNode(last?.argument) ? this.literal({ node: last.argument, source }) : undefined;
   }
+}
 
-  private member({ node, source }: Place): Place | undefined {
-    const { object, property } = node;
-    const name = node.computed ? literalKey(property) : nameOf(property);
-    if (!isNode(object) || name === undefined) return undefined;
-    const whole = object.type === 'Identifier' ? source.imports.get(object.name as string) : undefined;
-    if (whole?.name === '*' && source.declared(object.name as string, object) === undefined) {
-      const target = this.resolve(source.file, whole.from);
-      return target === null ? undefined : this.exported(target, String(name));
-    }
-    return this.child({ node: object, source }, name)?.value;
+function named(search: Search, name: string, { node, source }: Place): Place | undefined {
+  const value = source.declared(name, node);
+  if (value === 'unknown') return undefined;
+  if (value !== undefined) return { node: value, source };
+  const imported = source.imports.get(name);
+  return imported === undefined ? undefined : imported(search, source, imported);
+}
+
+function imported(search: Search, source: ParsedSource, { from, name }: Import): Place | undefined {
+  const target = resolveImport(search, source.file, from);
+  // Of a whole module, a member is looked up where it is used.
+  return target === null || name === '*' ? undefined : exported(search, target, name);
+}
+
+function exported(search: Search, source: ParsedSource, name: string): Place | undefined {
+  if (++search.steps > MAX_STEPS) return undefined;
+  const found = source.exports.get(name);
+  if (found !== undefined)
+    return 'from' in found && !isNode(found)
+      ? imported(search, source, found as Import)
+      : { node: found as SyntaxNode, source };
+  // A JSON file exports its keys, too.
+  const whole = path.extname(source.file) === '.json' ? source.exports.get('default') : undefined;
+  if (isNode(whole)) return propertyOf(search, { node: whole, source }, name)?.value;
+  for (const from of source.passedOn) {
+    const target = resolveImport(search, source.file, from);
+    const passed = target === null ? undefined : exported(search, target, name);
+    if (passed !== undefined) return passed;
   }
+  return undefined;
+}
 
-  private child(parent: Place, segment: PathSegment): { key: Place | null; value: Place } | undefined {
-    const place = this.literal(parent);
-    switch (place.node.type) {
-      case 'ObjectExpression':
-        return this.property(place, String(segment));
-      case 'ArrayExpression': {
-        const value = this.element(place, Number(segment));
-        return value === undefined ? undefined : { key: null, value };
-      }
-      // Either side may be the one that was taken; the one that has the place is the better guess.
-      case 'ConditionalExpression':
-        return this.childOfOne(place, [place.node.consequent, place.node.alternate], segment);
-      case 'LogicalExpression':
-        return this.childOfOne(place, [place.node.left, place.node.right], segment);
-      default:
-        return undefined;
-    }
-  }
+function resolveImport(search: Search, importer: string, specifier: string): ParsedSource | null {
+  if (!specifier.startsWith('.')) return null;
+  const target = path.resolve(path.dirname(importer), specifier);
+  const bare = target.replace(/\.[cm]?js$/, '');
+  const candidates = [
+    target,
+    `${bare}.ts`,
+    `${bare}.mts`,
+    `${bare}.js`,
+    `${bare}.mjs`,
+    `${bare}.json`,
+    path.join(target, 'index.ts'),
+    path.join(target, 'index.js'),
+  ];
+  const file = candidates.find((candidate) => search.files.has(candidate));
+  return file === undefined ? null : sourceOf(search, file);
+}
 
-  private childOfOne({ source }: Place, choices: readonly unknown[], segment: PathSegment) {
-    for (const node of choices) {
-      const found = isNode(node) ? this.child({ node, source }, segment) : undefined;
-      if (found !== undefined) return found;
-    }
+/** Of `defineMesh(value)` and `Object.freeze(value)` the argument; of a function of these files what it returns. */
+function called(search: Search, { node, source }: Place): Place | undefined {
+  const { callee } = node;
+  const [argument] = nodes(node.arguments);
+  if (!isNode(callee)) return undefined;
+  const passesThrough =
+    (callee.type === 'Identifier' && source.imports.get(callee.name as string)?.from === 'localmesh') ||
+    (callee.type === 'MemberExpression' && nameOf(callee.object) === 'Object' && nameOf(callee.property) === 'freeze');
+  if (passesThrough) return argument === undefined ? undefined : { node: argument, source };
+  return returned(search, literalOf(search, { node: callee, source }));
+}
+
+function returned(search: Search, { node, source }: Place): Place | undefined {
+  if (!/^(?:ArrowFunctionExpression|FunctionExpression|FunctionDeclaration|ObjectMethod)$/.test(node.type))
     return undefined;
-  }
+  const { body } = node;
+  if (!isNode(body)) return undefined;
+  if (body.type !== 'BlockStatement') return literalOf(search, { node: body, source });
+  const last = nodes(body.body).findLast(({ type }) => type === 'ReturnStatement');
+  return isNode(last?.argument) ? literalOf(search, { node: last.argument, source }) : undefined;
+}
 
-  private property({ node, source }: Place, name: string): { key: Place | null; value: Place } | undefined {
-    // Of several the last one counts.
-    for (const property of nodes(node.properties).reverse()) {
-      if (property.type === 'SpreadElement') {
-        const spread = isNode(property.argument) ? this.child({ node: property.argument, source }, name) : undefined;
-        if (spread !== undefined) return spread;
-        continue;
-      }
-      const key = property.computed ? this.computedKey(property.key, source) : literalKey(property.key);
-      if (String(key) !== name) continue;
-      const value = isNode(property.value) ? property.value : property;
-      return { key: { node: property.key as SyntaxNode, source }, value: { node: value, source } };
+function member(search: Search, { node, source }: Place): Place | undefined {
+  const { object, property } = node;
+  const name = node.computed ? literalKey(property) : nameOf(property);
+  if (!isNode(object) || name === undefined) return undefined;
+  const whole = object.type === 'Identifier' ? source.imports.get(object.name as string) : undefined;
+  if (whole?.name === '*' && source.declared(object.name as string, object) === undefined) {
+    const target = resolveImport(search, source.file, whole.from);
+    return target === null ? undefined : exported(search, target, String(name));
+  }
+  return childOf(search, { node: object, source }, name)?.value;
+}
+
+function childOf(search: Search, parent: Place, segment: PathSegment): { key: Place | null; value: Place } | undefined {
+  const place = literalOf(search, parent);
+  switch (place.node.type) {
+    case 'ObjectExpression':
+      return propertyOf(search, place, String(segment));
+    case 'ArrayExpression': {
+      const value = elementOf(search, place, Number(segment));
+      return value === undefined ? undefined : { key: null, value };
     }
-    return undefined;
+    // Either side may be the one that was taken; the one that has the place is the better guess.
+    case 'ConditionalExpression':
+      return childOfOne(search, place, [place.node.consequent, place.node.alternate], segment);
+    case 'LogicalExpression':
+      return childOfOne(search, place, [place.node.left, place.node.right], segment);
+    default:
+      return undefined;
   }
+}
 
-  private computedKey(key: unknown, source: ParsedSource): PathSegment | undefined {
-    return isNode(key) ? literalKey(this.literal({ node: key, source }).node) : undefined;
+function childOfOne(search: Search, { source }: Place, choices: readonly unknown[], segment: PathSegment) {
+  for (const node of choices) {
+    const found = isNode(node) ? childOf(search, { node, source }, segment) : undefined;
+    if (found !== undefined) return found;
   }
+  return undefined;
+}
 
-  private element({ node, source }: Place, index: number): Place | undefined {
-    let position = 0;
-    for (const element of Array.isArray(node.elements) ? (node.elements as unknown[]) : []) {
-      if (isNode(element) && element.type === 'SpreadElement') {
-        const spread = isNode(element.argument) ? this.literal({ node: element.argument, source }) : undefined;
-        const length = spread && this.length(spread);
-        if (spread === undefined || length === undefined) return undefined;
-        if (index < position + length) return this.element(spread, index - position);
-        position += length;
-      } else {
-        if (position === index) return isNode(element) ? { node: element, source } : undefined;
-        position++;
-      }
+function propertyOf(
+  search: Search,
+  { node, source }: Place,
+  name: string,
+): { key: Place | null; value: Place } | undefined {
+  // Of several the last one counts.
+  for (const property of nodes(node.properties).reverse()) {
+    if (property.type === 'SpreadElement') {
+      const spread = isNode(property.argument) ? childOf(search, { node: property.argument, source }, name) : undefined;
+      if (spread !== undefined) return spread;
+      continue;
     }
-    return undefined;
+    const key = property.computed ? computedKey(search, property.key, source) : literalKey(property.key);
+    if (String(key) !== name) continue;
+    const value = isNode(property.value) ? property.value : property;
+    return { key: { node: property.key as SyntaxNode, source }, value: { node: value, source } };
   }
+  return undefined;
+}
 
-  /** Undefined: not known before it runs. */
-  private length({ node, source }: Place): number | undefined {
-    if (node.type !== 'ArrayExpression' || ++this.steps > MAX_STEPS) return undefined;
-    let length = 0;
-    for (const element of Array.isArray(node.elements) ? (node.elements as unknown[]) : []) {
-      if (!isNode(element) || element.type !== 'SpreadElement') {
-        length++;
-        continue;
-      }
-      const inner = isNode(element.argument)
-        ? this.length(this.literal({ node: element.argument, source }))
-        : undefined;
-      if (inner === undefined) return undefined;
-      length += inner;
+function computedKey(search: Search, key: unknown, source: ParsedSource): PathSegment | undefined {
+  return isNode(key) ? literalKey(literalOf(search, { node: key, source }).node) : undefined;
+}
+
+function elementOf(search: Search, { node, source }: Place, index: number): Place | undefined {
+  let position = 0;
+  for (const element of Array.isArray(node.elements) ? (node.elements as unknown[]) : []) {
+    if (isNode(element) && element.type === 'SpreadElement') {
+      const spread = isNode(element.argument) ? literalOf(search, { node: element.argument, source }) : undefined;
+      const length = spread && lengthOf(search, spread);
+      if (spread === undefined || length === undefined) return undefined;
+      if (index < position + length) return elementOf(search, spread, index - position);
+      position += length;
+    } else {
+      if (position === index) return isNode(element) ? { node: element, source } : undefined;
+      position++;
     }
-    return length;
   }
+  return undefined;
+}
+
+/** Undefined: not known before it runs. */
+function lengthOf(search: Search, { node, source }: Place): number | undefined {
+  if (node.type !== 'ArrayExpression' || ++search.steps > MAX_STEPS) return undefined;
+  let length = 0;
+  for (const element of Array.isArray(node.elements) ? (node.elements as unknown[]) : []) {
+    if (!isNode(element) || element.type !== 'SpreadElement') {
+      length++;
+      continue;
+    }
+    const inner = isNode(element.argument)
+      ? lengthOf(search, literalOf(search, { node: element.argument, source }))
+      : undefined;
+    if (inner === undefined) return undefined;
+    length += inner;
+  }
+  return length;
 }
 
 /** The key that is written as a name, text, number or plain template. */

@@ -94,6 +94,9 @@ export const REQUESTS: readonly string[] = [
   `${request('Content-Length: 0')}${next}`,
   `${request('Content-Length: 005')}hello${next}`,
   `${request('Content-Length: 5 ')}hello`,
+  `${request('Content-Length: 5\t')}hello`,
+  'GET / HTTP/1.0\r\nConnection: keep-alive\r\nConnection: close\r\n\r\n\0',
+  'GET / HTTP/1.0\r\nConnection: keep-alive\r\nConnection: close\r\n\r\nGET / HTTP/1.0\r\n\r\n',
   `${request('Content-Length: +5')}hello`,
   `${request('Content-Length: -5')}hello`,
   `${request('Content-Length: 0x5')}hello`,
@@ -180,6 +183,7 @@ export const REQUESTS: readonly string[] = [
   `${chunked('0\r\n\r\n')}\n${next}`,
   request('Upgrade: websocket', 'Connection: upgrade'),
   request('Upgrade: a b', 'Connection: upgrade'),
+  `${request('Upgrade: websocket', 'Connection: upgrade', 'Content-Length: 5')}hello`,
 ];
 
 /** Response bytes, with the method they answer. */
@@ -229,6 +233,9 @@ export const RESPONSES: readonly (readonly [method: string, text: string])[] = [
   ['GET', `${response('Content-Length: 5', 'Content-Length: 5')}hello`],
   ['GET', `${response('Content-Length: 5, 5')}hello`],
   ['GET', `${response('Content-Length: +5')}hello`],
+  ['GET', `${response('Content-Length: 5\t')}hello`],
+  ['GET', response('Host: a', 'Host: b c', 'Expect: x', 'Content-Length: 0')],
+  ['GET', 'HTTP/1.1 200 x\r\r\nContent-Length: 0\r\n\r\n'],
   ['GET', response('X : 1', 'Content-Length: 0')],
   ['GET', response('X: 1', ' folded', 'Content-Length: 0')],
   ['GET', response('X: a\0b', 'Content-Length: 0')],

@@ -2,8 +2,8 @@ import { METHODS } from 'node:http';
 import type { Reading } from './node-parser.ts';
 
 /**
- * A difference on purpose: `ours` is our error code where Node's parser (llhttp with Node's defaults) goes on, or
- * `accepts` where we go on and Node does not. A difference in what a message is, as opposed to where reading stops, is
+ * A difference on purpose: `ours` is our error code where Node's parser (llhttp with Node's defaults) goes on, `accepts`
+ * where we go on and Node does not, `closes` where a message of ours is the last and Node's is not. A difference in what a message is, as opposed to where reading stops, is
  * never on purpose.
  */
 export interface Difference {
@@ -46,6 +46,17 @@ const OTHER_VERSION: Difference = {
   section: 'RFC 9110 15.6.6',
   why: 'HTTP/2.0 and 0.9 are no text protocol of this form',
 };
+const CLOSE_WINS: Omit<Difference, 'ours'> = {
+  when: matches(/HTTP\/1\.0\r\n([^\r\n]+\r\n)*Connection:[^\r\n]*close/i),
+  section: 'RFC 9112 9.3',
+  why: 'close wins over keep-alive in HTTP/1.0 too, so that nothing behind the message is read',
+};
+const TAB_AROUND_LENGTH: Difference = {
+  ours: 'accepts',
+  when: matches(/Content-Length:[^\r\n]*\t/i),
+  section: 'RFC 9110 5.6.3',
+  why: 'white space around a value is SP and HTAB',
+};
 const NO_TOKEN_LIST: Difference = {
   ours: 'BAD_CONNECTION',
   section: 'RFC 9110 7.6.1',
@@ -82,8 +93,17 @@ export const REQUEST_DIFFERENCES: readonly Difference[] = [
     why: 'methods are extensible and case-sensitive; Node has a fixed list',
   },
   HIGHER_MINOR,
+  TAB_AROUND_LENGTH,
   CHUNK_EXTENSION_SPACE,
   FRAMING_TRAILERS,
+  { ours: 'accepts', ...CLOSE_WINS },
+  { ours: 'closes', ...CLOSE_WINS },
+  {
+    ours: 'anything',
+    when: matches(/^Connection:[^\r\n]*upgrade[\s\S]*^Upgrade:|^Upgrade:[\s\S]*^Connection:[^\r\n]*upgrade/im),
+    section: 'RFC 9110 7.8',
+    why: 'Upgrade in a request with a body is ignored and the body read; Node stops reading at the head',
+  },
   { ours: 'BAD_REQUEST_LINE', section: 'RFC 9112 3', why: 'single spaces, and no HTTP/0.9 request without a version' },
   {
     ours: 'BAD_VERSION',
@@ -99,13 +119,13 @@ export const REQUEST_DIFFERENCES: readonly Difference[] = [
   },
   {
     ours: 'BARE_LF',
-    when: matches(/(^|[^\r]|\r\n\r\n)\n(\r?\n)*([^\s:]+ +\S+ +[A-Z]+\/|$)/),
+    when: matches(/(^|[^\r]|\r\n\r\n)\n(\r?\n)*([^\s:]+ +\S+[ \r]|$)/),
     section: 'RFC 9112 2.2',
     why: 'an empty line before a request ends with CRLF',
   },
   {
     ours: 'BARE_CR',
-    when: matches(/(^|\n|[^\n])\r\r*\n?[^\s:]+ +\S+ +[A-Z]+\//),
+    when: matches(/(^|\n|[^\n])\r\r*\n?[^\s:]+ +\S+[ \r]/),
     section: 'RFC 9112 2.2',
     why: 'an empty line before a request ends with CRLF',
   },
@@ -146,17 +166,24 @@ export const RESPONSE_DIFFERENCES: readonly Difference[] = [
   },
   {
     ours: 'accepts',
-    when: matches(/HTTP\/1\.\d 1\d\d [^]*Connection: *close/i),
+    when: matches(/HTTP\/1\.\d 1\d\d [\s\S]*Connection:[ \t]*close/i),
     section: 'RFC 9110 15.2',
     why: 'an interim response does not end the exchange, whatever it says about the connection',
   },
   HIGHER_MINOR,
+  TAB_AROUND_LENGTH,
   CHUNK_EXTENSION_SPACE,
   FRAMING_TRAILERS,
   {
     ours: 'BAD_STATUS_LINE',
     section: 'RFC 9112 4',
     why: 'no controls in the reason, no code below 100, no empty line before a response',
+  },
+  {
+    ours: 'BARE_CR',
+    when: matches(/HTTP\/1\.\d \d{3} [^\n]*\r[^\n]/),
+    section: 'RFC 9112 2.2',
+    why: 'a bare CR in the reason phrase',
   },
   OTHER_VERSION,
   FAULTY_1_0,

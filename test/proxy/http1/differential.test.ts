@@ -63,13 +63,22 @@ function objection(
   const common = Math.min(ours.messages.length, node.messages.length);
   for (let i = 0; i < common; i++) if (ours.messages[i] !== node.messages[i]) return `framed differently: ${said()}`;
   const weAccept = ours.verdict === 'complete';
-  const nodeAccepts = node.verdict === 'complete' || node.verdict === 'HPE_CLOSED_CONNECTION';
+  // What follows a request that closes the connection is an error to Node and nothing to us.
+  const closed = node.verdict === 'HPE_CLOSED_CONNECTION' && node.messages.length > 0;
+  const nodeAccepts = node.verdict === 'complete' || closed;
   if (ours.messages.length === node.messages.length) {
     // When to give up on an incomplete message is a matter of taste, and so is saying that the rest never came.
     if (weAccept === nodeAccepts || ours.verdict === 'truncated') return null;
   }
-  const kind = ours.messages.length > node.messages.length || (weAccept && !nodeAccepts) ? 'accepts' : ours.verdict;
-  const difference = allowed.find((d) => d.ours === kind && (d.when?.(text, ours, node) ?? true));
+  const kind =
+    ours.messages.length > node.messages.length || (weAccept && !nodeAccepts)
+      ? 'accepts'
+      : weAccept
+        ? 'closes'
+        : ours.verdict;
+  const difference = allowed.find(
+    (d) => (d.ours === kind || d.ours === 'anything') && (d.when?.(text, ours, node) ?? true),
+  );
   if (difference === undefined) return `an unlisted difference (${kind}): ${said()}`;
   used.add(difference);
   return null;

@@ -214,6 +214,13 @@ describe('informational responses (RFC 9110 section 15.2)', () => {
   });
 });
 
+describe('fields that mean something in requests only', () => {
+  it('are fields like any other', () => {
+    const { head } = only(response('Host: a', 'Host: b c', 'Expect: x', 'TE: trailers', 'Content-Length: 0'));
+    expect(head.headers).toEqual(['host', 'a', 'host', 'b c', 'expect', 'x', 'content-length', '0']);
+  });
+});
+
 describe('connection options', () => {
   it.each([
     ['HTTP/1.1', [], true],

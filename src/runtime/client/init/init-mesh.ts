@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, readFileSync, realpathSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fail, ok, type Result } from '../../../model/result.ts';
-import { CONFIG_FILE } from '../locate.ts';
+import { CONFIG_NAMES } from '../../config/find-config.ts';
 import { draftFromCompose } from './compose.ts';
 import { type Draft, exampleDraft, renderDraft, toName } from './draft.ts';
 import { draftFromProcfile } from './procfile.ts';
@@ -30,7 +30,7 @@ export async function initMesh(
   env: NodeJS.ProcessEnv = process.env,
 ): Promise<Result<Written>> {
   const directory = path.resolve(target);
-  const file = path.join(directory, CONFIG_FILE);
+  const file = path.join(directory, CONFIG_NAMES[0]);
   if (existsSync(file) && !options.force) {
     return fail({
       code: 'MESH-U106',
