@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
+import { TLSSocket } from 'node:tls';
 import { OutBuffer } from './out-buffer.ts';
-import { type Flushable, flushAtTurnEnd } from './turn.ts';
+import { type Flushable, flushAtTurnEnd, reportBug } from './turn.ts';
 
 /** Bytes waiting for a socket beyond which its writers are told to hold back. */
 export const HIGH_WATER_BYTES = 256 * 1024;
@@ -24,7 +25,7 @@ export abstract class SocketConnection implements Flushable {
     // Read now: a socket that has closed knows its peer no more.
     this.peerAddress = socket.remoteAddress ?? '';
     socket.setNoDelay(true);
-    socket.on('data', (chunk: Buffer) => this.onSocketBytes(chunk));
+    socket.on('data', (chunk: Buffer) => this.onBytes(chunk));
     socket.on('end', () => this.onSocketEnd());
     socket.on('error', (error: Error) => this.onError(error));
     socket.on('close', () => this.closeOnce());
@@ -68,6 +69,15 @@ export abstract class SocketConnection implements Flushable {
     this.closeOnce();
   }
 
+  /** Closes at once, by RST where the transport can: the peer sees that this was no ordinary end. */
+  protected reset(): void {
+    if (this.closed) return;
+    // TLS cannot: there it is the missing close_notify that tells.
+    if (this.socket instanceof TLSSocket || this.socket.connecting) this.socket.destroy();
+    else this.socket.resetAndDestroy();
+    this.closeOnce();
+  }
+
   /** Lets go of the socket, which someone else goes on with. What was written before goes out first. */
   protected detach(): Socket {
     this.flush();
@@ -106,6 +116,17 @@ export abstract class SocketConnection implements Flushable {
     if (this.blocked || !this.wantsDrain || this.closed) return;
     this.wantsDrain = false;
     this.onSocketWritable();
+  }
+
+  private onBytes(chunk: Buffer): void {
+    try {
+      this.onSocketBytes(chunk);
+    } catch (error) {
+      // A bug. What this connection carries is in no known state: it ends here, and takes nothing else along.
+      this.errorMessage ||= 'internal error';
+      this.destroy();
+      reportBug(error);
+    }
   }
 
   private onError(error: Error): void {

@@ -10,8 +10,10 @@ import { type Http1RequestHead, Http1RequestParser } from './http1/request-parse
 import { CONTINUE, STOP } from './http1/signals.ts';
 import { writeChunk, writeInformational, writeLastChunk, writeResponseHead } from './http1/writer.ts';
 import type { ListenerContext } from './listener-context.ts';
-import type { Headers, ResponseHead } from './message.ts';
+import { localReply } from './local-reply.ts';
+import { type Headers, header, type ResponseHead } from './message.ts';
 import type { PeerInfo } from './peer-info.ts';
+import { websocketAccept } from './websocket.ts';
 
 /** Time a client has for a whole request head, counted from its first byte. */
 const HEAD_TIMEOUT_MS = 30_000;
@@ -19,8 +21,12 @@ const HEAD_TIMEOUT_MS = 30_000;
 const KEEP_ALIVE_MS = 75_000;
 /** After the last response the rest of a request is read and thrown away for so long, so that the client sees the response and no reset (RFC 9112 section 9.6). */
 const LINGER_MS = 1_000;
+/** A client that has taken nothing of the last response for this many times `LINGER_MS` is given up. */
+const LINGER_STALLS = 75;
 /** Unconsumed request bytes beyond which the socket is not read. */
 const READ_AHEAD_BYTES = 64 * 1024;
+/** The rest of a request that was answered early is thrown away up to this size, for the connection's sake. */
+const DISCARD_BYTES = 256 * 1024;
 
 const EMPTY = Buffer.alloc(0);
 
@@ -39,6 +45,10 @@ export class Http1Downstream extends SocketConnection implements DownstreamConne
   private raw = false;
   /** Reading and throwing away until the client closes. */
   private lingering = false;
+  private lingerStalls = 0;
+  private lingerWritten = -1;
+  /** Reading and throwing away the rest of a request that has been answered; how much may come. */
+  private discarding = 0;
   private draining = false;
   private parsing = false;
   /** Bytes of the next pipelined requests. */
@@ -67,7 +77,7 @@ export class Http1Downstream extends SocketConnection implements DownstreamConne
   drain(): void {
     this.draining = true;
     this.keepAlive = false;
-    if (this.x === null && this.parser.idle) this.endSocket();
+    if (this.x === null && this.parser.idle && !this.lingering) this.linger();
   }
 
   kill(): void {
@@ -76,31 +86,29 @@ export class Http1Downstream extends SocketConnection implements DownstreamConne
 
   onExpired(): void {
     if (this.x !== null) return;
+    if (this.lingering) this.lingerOn();
     // In the middle of a head the client gets to know why; between requests closing says enough.
-    if (!this.parser.idle && !this.lingering) this.refuse(408, 'the request head did not arrive in time');
+    else if (this.parser.readingHead) this.refuse(408, 'the request head did not arrive in time');
     else this.destroy();
   }
 
   // -- DownstreamConnection ---------------------------------------------------------------------------------------
 
   sendInformational(x: Exchange, head: ResponseHead): void {
+    if (this.x !== x) return;
     // HTTP/1.0 knows no 1xx (RFC 9110 section 15.2).
-    if (this.x === x && this.minor === 1) writeInformational(this.out, head.status, head.headers);
+    if (this.minor === 1) writeInformational(this.out, head.status, head.headers);
+    if (head.status === 100) x.request.expectContinue = false;
   }
 
   sendHead(x: Exchange, head: ResponseHead, last: boolean): void {
     if (this.x !== x) return;
     if (x.tunnel) {
-      this.raw = true;
-      this.keepAlive = false;
-      const protocol = x.request.protocol;
-      const status = protocol === null ? head.status : 101;
-      writeResponseHead(this.out, status, head.headers, 'none', { minor: 1, keepAlive: true, upgrade: protocol });
-      this.takeRest();
+      this.openTunnel(x, head, last);
       return;
     }
     this.framing = framingForResponse(x.request.method, this.minor, head.status, last ? 0 : head.contentLength);
-    if (this.framing === 'close') this.keepAlive = false;
+    if (this.framing === 'close' || this.endsWithRequest(x)) this.keepAlive = false;
     const connection = { minor: this.minor, keepAlive: this.keepAlive, upgrade: null };
     // HTTP/2 and filters can carry fields that HTTP/1.1 must not: the response is broken then, not mended.
     if (!writeResponseHead(this.out, head.status, head.headers, this.framing, connection)) x.abort('UPE');
@@ -121,7 +129,10 @@ export class Http1Downstream extends SocketConnection implements DownstreamConne
   }
 
   sendTrailers(x: Exchange, trailers: Headers): void {
-    if (this.x === x && this.framing === 'chunked') writeLastChunk(this.out, trailers);
+    if (this.x !== x) return;
+    if (this.raw) this.endSocket();
+    // Without its last chunk the client would wait for ever: the connection has to end.
+    else if (this.framing === 'chunked' && !writeLastChunk(this.out, trailers)) x.abort('UPE');
   }
 
   consume(_x: Exchange, bytes: number): void {
@@ -133,30 +144,30 @@ export class Http1Downstream extends SocketConnection implements DownstreamConne
     // Cutting the connection is HTTP/1.1's only way to say that a response is incomplete.
     if (this.x !== x) return;
     this.x = null;
-    this.destroy();
+    // Where the end of the connection is the end of the body, it takes a reset to tell them apart.
+    if (this.raw || this.framing === 'close') this.reset();
+    else this.destroy();
   }
 
   release(x: Exchange): void {
     if (this.x !== x) return;
     this.x = null;
     this.unconsumed = 0;
-    if (this.raw || this.framing === 'close') {
+    if (this.raw) {
       this.endSocket();
       return;
     }
-    // An upgrade that was not accepted is a complete request all the same.
-    const refusedUpgrade = x.request.protocol !== null;
-    if (!x.requestEnded && !refusedUpgrade) {
+    // An upgrade that was not accepted is a complete request all the same; CONNECT has no end but the connection's.
+    const requestOver = x.requestEnded || x.request.protocol !== null;
+    if (!this.keepAlive || (!requestOver && x.request.method === 'CONNECT')) {
       this.linger();
       return;
     }
-    if (!this.keepAlive || this.draining) {
-      this.endSocket();
-      this.lingerUntilClosed();
-      return;
-    }
-    this.manager.deadlines.arm(this, KEEP_ALIVE_MS);
     this.headTimerArmed = false;
+    if (!requestOver) {
+      this.discarding = DISCARD_BYTES;
+      this.manager.deadlines.arm(this, HEAD_TIMEOUT_MS);
+    } else this.manager.deadlines.arm(this, KEEP_ALIVE_MS);
     if (this.rest.length > 0) {
       // Next turn: a client that pipelines must not make us recurse.
       setImmediate(() => this.takeRest());
@@ -169,10 +180,10 @@ export class Http1Downstream extends SocketConnection implements DownstreamConne
     disarm(this);
     this.minor = head.minor;
     this.keepAlive = head.keepAlive && !this.draining;
-    // Upgrades to HTTP/2 or TLS are offers that a server may ignore (RFC 9110 section 7.8); these two we do.
-    if (head.protocol === 'h2c' || head.protocol?.startsWith('tls/')) head.protocol = null;
-    const tunnel = head.method === 'CONNECT' || (head.protocol !== null && head.contentLength === 0 && !head.chunked);
-    if (!tunnel) head.protocol = null;
+    this.framing = 'none';
+    // A server may ignore an upgrade (RFC 9110 section 7.8): those that HTTP/2 cannot carry, and those to TLS.
+    if (head.protocol !== null && (head.method !== 'GET' || head.protocol.startsWith('tls/'))) head.protocol = null;
+    const tunnel = head.method === 'CONNECT' || head.protocol !== null;
     if (head.method === 'CONNECT' && this.listener.spec.kind === 'outbound') {
       const service = this.manager.serviceByHost(hostKey(head.authority));
       if (service !== null) {
@@ -189,26 +200,39 @@ export class Http1Downstream extends SocketConnection implements DownstreamConne
   }
 
   onData(buf: Buffer, start: number, end: number): void {
-    if (this.x === null) return;
-    this.unconsumed += end - start;
-    this.x.onRequestData(buf, start, end, false);
+    const bytes = end - start;
+    if (this.x !== null) {
+      this.unconsumed += bytes;
+      this.x.onRequestData(buf, start, end, false);
+    } else if (this.discarding > 0) {
+      this.discarding -= bytes;
+      if (this.discarding <= 0) this.linger();
+    }
   }
 
   onEnd(trailers: Headers | null): void {
     const x = this.x;
-    if (x === null || x.requestEnded) return;
+    if (x === null) {
+      if (this.discarding > 0) this.manager.deadlines.arm(this, KEEP_ALIVE_MS);
+      this.discarding = 0;
+      return;
+    }
+    if (x.requestEnded) return;
     if (trailers !== null && trailers.length > 0) x.onRequestTrailers(trailers);
     else x.onRequestData(EMPTY, 0, 0, true);
   }
 
   onParseError(error: Http1ParseError): void {
     this.manager.protocolError(this.listener, this.remoteAddress, error.message);
-    if (this.x !== null) {
-      // Broken framing in the middle of a body: the response, if any, cannot be trusted to belong to it.
-      this.x.abort('DPE');
-      return;
-    }
-    this.refuse(error.status, error.message);
+    const x = this.x;
+    if (x !== null) {
+      // The connection is of no use afterwards: what follows cannot be told from what belongs to this request.
+      this.keepAlive = false;
+      if (x.responseStarted) x.abort('DPE');
+      else localReply(x, error.status, 'DPE', error.message);
+    } else if (this.discarding > 0)
+      this.destroy(); // It has been answered.
+    else this.refuse(error.status, error.message);
   }
 
   // -- SocketConnection -------------------------------------------------------------------------------------------
@@ -218,7 +242,11 @@ export class Http1Downstream extends SocketConnection implements DownstreamConne
     if (this.raw) {
       this.unconsumed += chunk.length;
       this.x?.onRequestData(chunk, 0, chunk.length, false);
-    } else if (this.parsing || this.rest.length > 0 || (this.x !== null && (this.x.requestEnded || this.waitsForTunnel()))) {
+    } else if (
+      this.parsing ||
+      this.rest.length > 0 ||
+      (this.x !== null && (this.x.requestEnded || this.waitsForTunnel()))
+    ) {
       // A pipelined request, or the first bytes of a tunnel that is not open yet.
       this.rest = this.rest.length === 0 ? chunk : Buffer.concat([this.rest, chunk]);
       this.socket.pause();
@@ -233,6 +261,8 @@ export class Http1Downstream extends SocketConnection implements DownstreamConne
       x.onRequestData(EMPTY, 0, 0, true);
       return;
     }
+    // What is still on its way to a client that has closed its side is not for us to cut off.
+    if (this.lingering && !this.socket.writableFinished) return;
     // A client that closes its side has gone away, as far as HTTP/1.1 servers agree (nginx, Envoy, Node).
     this.x = null;
     this.destroy();
@@ -256,29 +286,61 @@ export class Http1Downstream extends SocketConnection implements DownstreamConne
     return request !== undefined && (request.method === 'CONNECT' || request.protocol !== null);
   }
 
-  private parse(chunk: Buffer): void {
-    if (!this.headTimerArmed && this.x === null) {
-      this.headTimerArmed = true;
-      this.manager.deadlines.arm(this, HEAD_TIMEOUT_MS);
+  /** Whether the connection cannot outlive a response that begins now, because of the request that it answers. */
+  private endsWithRequest(x: Exchange): boolean {
+    if (x.requestEnded || x.request.protocol !== null) return false;
+    const { contentLength, expectContinue } = x.request;
+    // A client that was not told to go on may or may not send its body (RFC 9110 section 10.1.1).
+    return expectContinue || contentLength < 0 || contentLength > DISCARD_BYTES;
+  }
+
+  private openTunnel(x: Exchange, head: ResponseHead, last: boolean): void {
+    this.raw = true;
+    this.keepAlive = false;
+    const protocol = x.request.protocol;
+    if (protocol === 'websocket' && header(head.headers, 'sec-websocket-accept') === undefined) {
+      // An application that speaks HTTP/2 (RFC 8441 section 5) does not know what HTTP/1.1 clients expect.
+      const key = header(x.request.headers, 'sec-websocket-key');
+      if (key !== undefined) head.headers.push('sec-websocket-accept', websocketAccept(key));
     }
-    this.parsing = true;
-    const at = this.parser.execute(chunk, 0, chunk.length);
-    this.parsing = false;
-    if (this.tunnelTo !== null) {
-      this.out.latin1('HTTP/1.1 200 Connection established\r\n\r\n');
-      this.listener.connections.delete(this);
-      this.listener.acceptTunnel(this.detach(), chunk.subarray(at), this.tunnelTo);
+    const status = protocol === null ? head.status : 101;
+    const connection = { minor: 1, keepAlive: true, upgrade: protocol } as const;
+    if (!writeResponseHead(this.out, status, head.headers, 'none', connection)) {
+      x.abort('UPE');
       return;
     }
-    if (at >= chunk.length || this.closed || this.lingering) return;
-    this.rest = chunk.subarray(at);
-    if (this.x === null || this.raw) this.takeRest();
+    if (last) this.endSocket();
+    this.takeRest();
+  }
+
+  private parse(chunk: Buffer): void {
+    let buf = chunk;
+    for (;;) {
+      if (!this.headTimerArmed && this.x === null && this.discarding === 0) {
+        this.headTimerArmed = true;
+        this.manager.deadlines.arm(this, HEAD_TIMEOUT_MS);
+      }
+      this.parsing = true;
+      const at = this.parser.execute(buf, 0, buf.length);
+      this.parsing = false;
+      if (this.tunnelTo !== null) {
+        this.out.latin1('HTTP/1.1 200 Connection established\r\n\r\n');
+        this.listener.connections.delete(this);
+        this.listener.acceptTunnel(this.detach(), buf.subarray(at), this.tunnelTo);
+        return;
+      }
+      if (at >= buf.length || this.closed || this.lingering) return;
+      buf = buf.subarray(at);
+      if (this.x !== null || this.raw) break;
+    }
+    this.rest = buf;
+    if (this.raw) this.takeRest();
     else this.socket.pause();
   }
 
   /** Goes on with bytes that had to wait. */
   private takeRest(): void {
-    if (this.parsing || this.closed || (this.x !== null && !this.raw)) return;
+    if (this.parsing || this.closed || this.lingering || (this.x !== null && !this.raw)) return;
     const chunk = this.rest;
     this.rest = EMPTY;
     if (this.socket.isPaused()) this.socket.resume();
@@ -288,21 +350,29 @@ export class Http1Downstream extends SocketConnection implements DownstreamConne
   /** Answers a request that never became an exchange. */
   private refuse(status: number, message: string): void {
     const body = Buffer.from(`${message}\n`, 'latin1');
-    const headers = ['content-type', 'text/plain; charset=utf-8', 'content-length', String(body.length), 'x-mesh-response-flags', 'DPE'];
+    const headers = ['content-type', 'text/plain; charset=utf-8', 'content-length', String(body.length)];
+    headers.push('x-mesh-response-flags', 'DPE');
     writeResponseHead(this.out, status, headers, 'length', { minor: 1, keepAlive: false, upgrade: null });
     this.out.bytes(body, 0, body.length);
     this.linger();
   }
 
+  /** Ends our side and reads on until the client has ended its own. */
   private linger(): void {
     this.endSocket();
-    this.lingerUntilClosed();
-  }
-
-  private lingerUntilClosed(): void {
     this.lingering = true;
+    this.discarding = 0;
     this.rest = EMPTY;
     if (this.socket.isPaused()) this.socket.resume();
     this.manager.deadlines.arm(this, LINGER_MS);
+  }
+
+  /** A second has gone by. A client that reads slowly gets all of its response. */
+  private lingerOn(): void {
+    const written = this.socket.bytesWritten - this.socket.writableLength;
+    this.lingerStalls = written === this.lingerWritten ? this.lingerStalls + 1 : 0;
+    this.lingerWritten = written;
+    if (this.socket.writableFinished || this.lingerStalls >= LINGER_STALLS) this.destroy();
+    else this.manager.deadlines.arm(this, LINGER_MS);
   }
 }

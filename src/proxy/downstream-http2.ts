@@ -1,13 +1,13 @@
 import type { Socket } from 'node:net';
 import { SocketConnection } from './connection.ts';
-import { type ConnectionManager } from './connection-manager.ts';
+import type { ConnectionManager } from './connection-manager.ts';
 import type { DownstreamConnection, Exchange } from './exchange.ts';
 import { H2Connection, type H2Events } from './http2/connection.ts';
-import { CANCEL, INTERNAL_ERROR, NO_ERROR, REFUSED_STREAM } from './http2/error-codes.ts';
+import { CANCEL, INTERNAL_ERROR, REFUSED_STREAM } from './http2/error-codes.ts';
 import type { H2Options } from './http2/options.ts';
 import type { H2Stream } from './http2/stream.ts';
 import type { ListenerContext } from './listener-context.ts';
-import { type Headers, type RequestHead, type ResponseHead } from './message.ts';
+import type { Headers, RequestHead, ResponseHead } from './message.ts';
 import type { PeerInfo } from './peer-info.ts';
 
 const ABORT_CODES = { internal: INTERNAL_ERROR, cancel: CANCEL, refused: REFUSED_STREAM } as const;
@@ -16,7 +16,6 @@ const ABORT_CODES = { internal: INTERNAL_ERROR, cancel: CANCEL, refused: REFUSED
 export class Http2Downstream extends SocketConnection implements DownstreamConnection, H2Events {
   private readonly h2: H2Connection;
   private draining = false;
-  private readonly open = new Set<Exchange>();
 
   constructor(
     socket: Socket,
@@ -71,28 +70,24 @@ export class Http2Downstream extends SocketConnection implements DownstreamConne
   }
 
   abort(x: Exchange, cause: keyof typeof ABORT_CODES): void {
-    this.letGo(x, ABORT_CODES[cause]);
+    const stream = x.downStream;
+    if (stream === null) return;
+    this.forget(x, stream);
+    this.h2.reset(stream, ABORT_CODES[cause]);
   }
 
   release(x: Exchange): void {
-    // The whole response has been sent or queued; what is left of the request is not wanted (RFC 9113 section 8.1).
-    if (x.requestEnded) this.forget(x);
-    else this.letGo(x, NO_ERROR);
-  }
-
-  private letGo(x: Exchange, code: number): void {
     const stream = x.downStream;
     if (stream === null) return;
-    this.forget(x);
-    this.h2.reset(stream, code);
+    this.forget(x, stream);
+    // The whole response has been sent or queued; what is left of the request is not wanted.
+    if (!x.requestEnded) this.h2.endRequest(stream);
   }
 
-  private forget(x: Exchange): void {
-    const stream = x.downStream;
-    if (stream === null) return;
+  private forget(x: Exchange, stream: H2Stream): void {
     stream.user = null;
     x.downStream = null;
-    this.open.delete(x);
+    this.h2.discard(stream);
   }
 
   // -- H2Events ---------------------------------------------------------------------------------------------------
@@ -101,7 +96,8 @@ export class Http2Downstream extends SocketConnection implements DownstreamConne
     const x = this.manager.begin(this, this.listener, this.peer, head, last);
     x.downStream = stream;
     stream.user = x;
-    this.open.add(x);
+    // For routes and everything else an upgrade is what it is in HTTP/1.1 (RFC 8441 section 4).
+    if (head.protocol !== null) head.method = 'GET';
     this.manager.route(x);
   }
 
@@ -118,7 +114,7 @@ export class Http2Downstream extends SocketConnection implements DownstreamConne
   onReset(stream: H2Stream): void {
     const x = stream.user as Exchange | null;
     if (x === null) return;
-    this.forget(x);
+    this.forget(x, stream);
     x.onDownstreamGone();
   }
 

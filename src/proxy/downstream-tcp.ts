@@ -39,8 +39,15 @@ export class TcpDownstream extends SocketConnection implements DownstreamConnect
 
   sendInformational(): void {}
 
-  sendHead(x: Exchange, head: ResponseHead): void {
-    if (this.x === x && !x.tunnel) this.reject(head.status);
+  sendHead(x: Exchange, _head: ResponseHead, last: boolean): void {
+    if (this.x !== x) return;
+    if (x.tunnel) {
+      if (last) this.endSocket();
+      return;
+    }
+    // Raw TCP has no words for an error: a reset says that this was no ordinary end.
+    this.x = null;
+    this.reset();
   }
 
   sendData(x: Exchange, buf: Buffer, start: number, end: number, last: boolean): boolean {
@@ -90,15 +97,5 @@ export class TcpDownstream extends SocketConnection implements DownstreamConnect
     const x = this.x;
     this.x = null;
     x?.onDownstreamGone();
-  }
-
-  /** Raw TCP has no words for an error: a reset says that this was no ordinary end. */
-  private reject(_status: number): void {
-    this.x = null;
-    this.reset();
-  }
-
-  private reset(): void {
-    if (!this.closed) this.socket.resetAndDestroy();
   }
 }

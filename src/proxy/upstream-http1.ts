@@ -8,8 +8,9 @@ import type { Http1ParseError } from './http1/parse-error.ts';
 import { type Http1ResponseHead, Http1ResponseParser } from './http1/response-parser.ts';
 import { CONTINUE, STOP } from './http1/signals.ts';
 import { writeChunk, writeLastChunk, writeRequestHead } from './http1/writer.ts';
-import { type Headers, header, type ResponseHead } from './message.ts';
+import { deleteHeader, type Headers, header, type ResponseHead } from './message.ts';
 import type { UpstreamPool } from './upstream.ts';
+import { websocketAccept, websocketKey } from './websocket.ts';
 
 /** Idle connections are closed by us before the application does it: Node's server keeps them 5 s. */
 const IDLE_MS = 4_000;
@@ -33,7 +34,8 @@ export class Http1Pool implements UpstreamPool {
   ) {}
 
   acquire(x: Exchange): void {
-    const connection = this.idle.pop();
+    // What an idle connection has refused by closing gets a new one: the others may be as stale.
+    const connection = x.lastFailure === '' ? this.idle.pop() : undefined;
     if (connection !== undefined) {
       connection.start(x);
       return;
@@ -53,10 +55,11 @@ export class Http1Pool implements UpstreamPool {
 
   destroy(): void {
     this.closed = true;
+    const failed = [...this.waiting];
+    // First, or each connection that closes would have the next one opened.
+    this.waiting.clear();
     for (const socket of this.connecting) socket.destroy();
     for (const connection of [...this.all]) connection.close();
-    const failed = [...this.waiting];
-    this.waiting.clear();
     for (const x of failed) x.onUpstreamReset('connect-failure', `${this.connector.address}: closed`);
   }
 
@@ -98,6 +101,8 @@ export class Http1Pool implements UpstreamPool {
         x.onUpstreamReset('connect-failure', `${this.connector.address}: ${failure}`);
         break;
       }
+      // Those beyond the limit of connections had none under way.
+      this.connect();
     });
     this.connecting.add(pending);
   }
@@ -120,6 +125,13 @@ class Http1Upstream extends SocketConnection implements UpstreamConnection, Expi
   private settling = false;
   private requestDone = true;
   private responseDone = true;
+  /** Bytes of a tunnel to be, until the application has agreed to switch: before, they would be a request to it. */
+  private held: Buffer[] | null = null;
+  private heldEnd = false;
+  /** The key of a WebSocket handshake that we made up; empty: the client's own. */
+  private madeUpKey = '';
+  /** Whether any of the request may have left. */
+  private sent = false;
   private unconsumed = 0;
   private idleMs = IDLE_MS;
 
@@ -141,19 +153,25 @@ class Http1Upstream extends SocketConnection implements UpstreamConnection, Expi
     const last = x.headEndsRequest;
     this.x = x;
     this.gotBytes = false;
+    this.sent = false;
     this.requestDone = last;
     this.responseDone = false;
     const framing = framingForRequest(request.method, request.protocol, last ? 0 : request.contentLength);
     this.chunked = framing === 'chunked';
-    // An extended CONNECT becomes a GET with Upgrade here.
-    this.parser.expect(request.protocol === null ? request.method : 'GET');
-    if (!writeRequestHead(this.out, request, request.headers, framing)) {
+    if (request.protocol === 'websocket' && header(request.headers, 'sec-websocket-key') === undefined) {
+      this.madeUpKey = websocketKey();
+      request.headers.push('sec-websocket-key', this.madeUpKey);
+    }
+    const written = writeRequestHead(this.out, request, request.headers, framing);
+    if (this.madeUpKey !== '') deleteHeader(request.headers, 'sec-websocket-key');
+    if (!written) {
       this.x = null;
       this.requestDone = this.responseDone = true;
       this.settle();
       x.onUpstreamReset('protocol-error', 'the request has a field that HTTP/1.1 cannot carry');
       return;
     }
+    this.parser.expect(request.method, request.protocol !== null);
     x.onUpstreamOpen(this);
   }
 
@@ -174,6 +192,11 @@ class Http1Upstream extends SocketConnection implements UpstreamConnection, Expi
 
   sendData(x: Exchange, buf: Buffer, start: number, end: number, last: boolean): boolean {
     if (this.x !== x) return true;
+    if (x.request.protocol !== null && !this.raw) {
+      if (end > start) (this.held ??= []).push(buf.subarray(start, end));
+      if (last) this.heldEnd = true;
+      return false;
+    }
     if (this.chunked) {
       if (end > start) writeChunk(this.out, buf, start, end);
       if (last) writeLastChunk(this.out, null);
@@ -185,8 +208,12 @@ class Http1Upstream extends SocketConnection implements UpstreamConnection, Expi
   sendTrailers(x: Exchange, trailers: Headers): void {
     if (this.x !== x) return;
     // Without chunks there is no place for trailers (RFC 9112 section 7.1.2): the length was promised.
-    if (this.chunked) writeLastChunk(this.out, trailers);
-    this.endRequest();
+    if (this.chunked && !writeLastChunk(this.out, trailers)) {
+      this.fail('protocol-error', 'the request has a trailer that HTTP/1.1 cannot carry');
+      return;
+    }
+    if (x.request.protocol !== null && !this.raw) this.heldEnd = true;
+    else this.endRequest();
   }
 
   consume(_x: Exchange, bytes: number): void {
@@ -197,7 +224,10 @@ class Http1Upstream extends SocketConnection implements UpstreamConnection, Expi
   release(x: Exchange): void {
     if (this.x !== x) return;
     this.x = null;
-    if (!this.requestDone || !this.responseDone) this.destroy();
+    if (!this.requestDone || !this.responseDone) {
+      if (this.raw) this.reset();
+      else this.destroy();
+    }
     // The parser is still in the old response: the next exchange must not touch it yet.
     else if (this.parsing) this.settling = true;
     else this.settle();
@@ -213,17 +243,10 @@ class Http1Upstream extends SocketConnection implements UpstreamConnection, Expi
     const x = this.x;
     if (x === null) return STOP;
     if (!head.keepAlive) this.reusable = false;
-    else this.learnIdleTime(head.headers);
+    // It says how long it waits: leave before it hangs up.
+    if (head.keepAliveTimeoutMs > 0) this.idleMs = Math.min(60_000, Math.max(500, head.keepAliveTimeoutMs - 1_000));
     if (head.status === 101) {
-      if (x.request.protocol === null) {
-        this.fail('protocol-error', 'switched protocols without being asked to');
-        return STOP;
-      }
-      this.raw = true;
-      this.reusable = false;
-      x.tunnel = true;
-      // Between the two sides an upgrade that was accepted is a 200, as in RFC 8441.
-      x.onResponse({ status: 200, headers: head.headers, contentLength: -1 }, false);
+      this.switchProtocols(x, head);
       return STOP;
     }
     const last = head.contentLength === 0;
@@ -302,10 +325,38 @@ class Http1Upstream extends SocketConnection implements UpstreamConnection, Expi
     const x = this.x;
     if (x === null) return;
     this.x = null;
-    const where = `${this.address}: ${reason}`;
-    // An idle connection that closes as it is used again was not read from: RFC 9112 section 9.3.1 lets idempotent
-    // requests be sent again on a new one.
-    x.onUpstreamReset(this.served > 0 && !this.gotBytes && isIdempotent(x.request.method) ? 'refused-stream' : 'reset', where);
+    // An idle connection that closes as it is used again: what never left can be sent again on a new one, and so can
+    // idempotent requests that the application has most likely not read (RFC 9112 section 9.3.1).
+    const unread = !this.sent || (this.served > 0 && !this.gotBytes && isIdempotent(x.request.method));
+    x.onUpstreamReset(unread ? 'refused-stream' : 'reset', `${this.address}: ${reason}`);
+  }
+
+  override flush(): void {
+    this.sent = true;
+    super.flush();
+  }
+
+  private switchProtocols(x: Exchange, head: Http1ResponseHead): void {
+    if (this.madeUpKey !== '') {
+      // To the client, which has not sent the key, the answer to it means nothing; to us it does (RFC 6455 section 4.1).
+      const accept = header(head.headers, 'sec-websocket-accept');
+      if (accept !== websocketAccept(this.madeUpKey)) {
+        this.fail('protocol-error', 'accepted a WebSocket with a wrong sec-websocket-accept');
+        return;
+      }
+      deleteHeader(head.headers, 'sec-websocket-accept');
+    }
+    this.raw = true;
+    this.reusable = false;
+    x.tunnel = true;
+    // Between the two sides an upgrade that was accepted is a 200, as in RFC 8441.
+    x.onResponse({ status: 200, headers: head.headers, contentLength: -1 }, false);
+    if (this.x !== x) return;
+    const held = this.held;
+    this.held = null;
+    if (held !== null) for (const piece of held) this.out.bytes(piece, 0, piece.length);
+    if (this.heldEnd) this.endRequest();
+    if (this.hasRoom()) x.onUpstreamDrain();
   }
 
   private endRequest(): void {
@@ -316,6 +367,9 @@ class Http1Upstream extends SocketConnection implements UpstreamConnection, Expi
   private settle(): void {
     this.served++;
     this.unconsumed = 0;
+    this.held = null;
+    this.heldEnd = false;
+    this.madeUpKey = '';
     if (this.closed) return;
     if (this.socket.isPaused()) this.socket.resume();
     if (this.reusable && !this.raw) this.pool.giveBack(this);
@@ -328,15 +382,6 @@ class Http1Upstream extends SocketConnection implements UpstreamConnection, Expi
     this.x = null;
     this.destroy();
     x?.onUpstreamReset(failure, `${this.address}: ${message}`);
-  }
-
-  /** `Keep-Alive: timeout=5` (RFC 2068 section 19.7.1.1): leave before the application hangs up. */
-  private learnIdleTime(headers: Headers): void {
-    if (this.served > 0) return;
-    const value = header(headers, 'keep-alive');
-    if (value === undefined) return;
-    const seconds = Number(/timeout=(\d+)/.exec(value)?.[1] ?? Number.NaN);
-    if (seconds >= 1) this.idleMs = Math.min(60_000, Math.max(500, (seconds - 1) * 1_000));
   }
 }
 

@@ -38,6 +38,8 @@ export class Http2Pool implements UpstreamPool {
 
   drain(): void {
     this.closed = true;
+    // Those that wait still get what they wait for.
+    if (this.waiting.length > 0) return;
     for (const connection of this.connections.slice()) connection.drain();
   }
 
@@ -51,13 +53,23 @@ export class Http2Pool implements UpstreamPool {
   /** A stream slot became free, or settings arrived. */
   startWaiting(): void {
     while (this.waiting.length > 0) {
-      const x = this.waiting[0];
-      if (!this.start(x)) {
-        this.connect();
-        return;
-      }
-      this.waiting.shift();
+      // Out of the list first: what starting it leads to may come back here.
+      const x = this.waiting.shift()!;
+      if (this.start(x)) continue;
+      this.waiting.unshift(x);
+      this.connect();
+      return;
     }
+    if (this.closed) for (const connection of this.connections.slice()) connection.drain();
+  }
+
+  /** Whether a connection opened for a peak is not needed any more: an earlier one would take its streams. */
+  isSpare(connection: Http2Upstream): boolean {
+    for (let i = 0; i < this.connections.length; i++) {
+      if (this.connections[i] === connection) return false;
+      if (this.connections[i].usable) return true;
+    }
+    return false;
   }
 
   connectionGone(connection: Http2Upstream): void {
@@ -85,7 +97,6 @@ export class Http2Pool implements UpstreamPool {
       const connection = new Http2Upstream(socket, this, this.connector.address, this.options);
       this.connections.push(connection);
       this.startWaiting();
-      if (this.closed) connection.drain();
     });
   }
 
@@ -117,17 +128,34 @@ class Http2Upstream extends SocketConnection implements UpstreamConnection, H2Ev
     return this.address;
   }
 
+  get usable(): boolean {
+    return !this.draining && !this.closed && this.h2.hasSlot;
+  }
+
   /** False: no room on this connection. */
   start(x: Exchange): boolean {
     if (this.draining || this.closed) return false;
-    if (x.request.protocol !== null && !this.h2.peerAllowsConnectProtocol) {
-      if (this.settling) return false;
-      // The application speaks HTTP/2 without RFC 8441; another connection would not differ.
-      queueMicrotask(() => x.onUpstreamReset('protocol-error', `${this.address} does not accept upgrades over HTTP/2`));
-      return true;
+    const request = x.request;
+    let stream: H2Stream | null;
+    if (request.protocol === null) stream = this.h2.request(request, x.headEndsRequest, x);
+    else {
+      if (!this.h2.peerAllowsConnectProtocol) {
+        if (this.settling) return false;
+        // The application speaks HTTP/2 without RFC 8441; another connection would not differ.
+        const message = `${this.address} does not accept upgrades over HTTP/2`;
+        queueMicrotask(() => x.onUpstreamReset('protocol-error', message));
+        return true;
+      }
+      // An upgrade is a GET everywhere but on the wire of HTTP/2 (RFC 8441 section 4).
+      const method = request.method;
+      request.method = 'CONNECT';
+      stream = this.h2.request(request, x.headEndsRequest, x);
+      request.method = method;
     }
-    const stream = this.h2.request(x.request, x.headEndsRequest, x);
-    if (stream === null) return false;
+    if (stream === null) {
+      if (this.h2.exhausted) this.drain();
+      return false;
+    }
     x.upStream = stream;
     x.onUpstreamOpen(this);
     return true;
@@ -136,7 +164,8 @@ class Http2Upstream extends SocketConnection implements UpstreamConnection, H2Ev
   drain(): void {
     if (this.draining) return;
     this.draining = true;
-    this.closeIfDone();
+    // `onDrained` follows when the last stream has ended.
+    this.h2.shutdown();
   }
 
   kill(): void {
@@ -162,9 +191,14 @@ class Http2Upstream extends SocketConnection implements UpstreamConnection, H2Ev
     if (stream === null) return;
     stream.user = null;
     x.upStream = null;
+    this.h2.discard(stream);
     if (!x.responseEnded) this.h2.reset(stream, CANCEL);
-    else if (!x.requestEnded) this.h2.reset(stream, NO_ERROR);
-    this.closeIfDone();
+    else if (!stream.sentAll) {
+      // The response is there before the request was: nobody will read what is left of it. A tunnel has to deliver it.
+      if (!x.tunnel || !x.requestEnded) this.h2.reset(stream, NO_ERROR);
+    }
+    // A stream that ends with this event still counts.
+    if (this.h2.openStreams <= (stream.closed ? 0 : 1) && this.pool.isSpare(this)) this.drain();
   }
 
   // -- H2Events ---------------------------------------------------------------------------------------------------
@@ -195,7 +229,6 @@ class Http2Upstream extends SocketConnection implements UpstreamConnection, H2Ev
     if (this.closed) x.onUpstreamReset('reset', `${this.address}: ${this.errorMessage || 'connection closed'}`);
     else if (code === REFUSED_STREAM) x.onUpstreamReset('refused-stream', `${this.address} refused the stream`);
     else x.onUpstreamReset(remote ? 'reset' : 'protocol-error', `${this.address} reset the stream (code ${code})`);
-    this.closeIfDone();
   }
 
   onDrain(stream: H2Stream): void {
@@ -251,9 +284,5 @@ class Http2Upstream extends SocketConnection implements UpstreamConnection, H2Ev
   override flush(): void {
     super.flush();
     if (!this.closed && !this.hasRoom()) this.h2.setWritable(false);
-  }
-
-  private closeIfDone(): void {
-    if (this.draining && !this.closed && this.h2.openStreams === 0) this.endSocket();
   }
 }

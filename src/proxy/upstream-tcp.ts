@@ -95,9 +95,10 @@ class TcpUpstream extends SocketConnection implements UpstreamConnection {
     if (this.x !== x) return;
     this.x = null;
     if (x.requestEnded && x.responseEnded) {
-      // What was sent last may still be on its way out.
+      // What was sent last may still be on its way out: from now on nobody may cut it off.
+      this.onGone();
       this.endSocket();
-    } else if (!this.closed) this.socket.resetAndDestroy();
+    } else this.reset();
   }
 
   protected onSocketBytes(chunk: Buffer): void {

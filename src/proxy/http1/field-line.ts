@@ -33,6 +33,8 @@ export function fieldLine(name: string, value: string): string | null {
     known = { value: '', line: '', misses: SECRETS.has(name) ? Number.NaN : 0 };
     written.set(name, known);
   } else if (known.value === value && known.line !== '') {
+    // The same object the next time compares by its address; an equal one, character by character.
+    known.value = value;
     return known.line;
   }
   if (!isValidHeaderValue(value)) return null;

@@ -223,8 +223,20 @@ export function parseContentLength(value: string): number {
   return n;
 }
 
+/** The Keep-Alive value seen last, and what it says: servers repeat it with every response. */
+let lastKeepAlive = '';
+let lastTimeoutMs = 0;
+
 /** `timeout=<seconds>` of Keep-Alive (RFC 2068 section 19.7.1.1: all of it is optional and none of it binding). */
 function keepAliveTimeoutMs(value: string): number {
+  if (value !== lastKeepAlive) {
+    lastTimeoutMs = parseKeepAliveTimeout(value);
+    lastKeepAlive = value;
+  }
+  return lastTimeoutMs;
+}
+
+function parseKeepAliveTimeout(value: string): number {
   for (const element of value.split(',')) {
     const parameter = trimOws(element).toLowerCase();
     if (!parameter.startsWith('timeout=')) continue;

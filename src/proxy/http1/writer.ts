@@ -7,7 +7,8 @@ import { parseContentLength } from './head-fields.ts';
 import { statusLine } from './status-line.ts';
 
 /** The parts of a request head that go into its request line and the fields derived from it. */
-export type RequestLine = Pick<RequestHead, 'method' | 'authority' | 'path' | 'protocol'>;
+export type RequestLine = Pick<RequestHead, 'method' | 'authority' | 'path' | 'protocol'> &
+  Partial<Pick<RequestHead, 'expectContinue'>>;
 
 /** What a response says about the client's connection. */
 export interface ResponseConnection {
@@ -64,6 +65,8 @@ export function writeRequestHead(out: OutBuffer, head: RequestLine, headers: Hea
   const framed = framingLine(framing, length);
   if (framed === null) return false;
   text += framed;
+  // Only a body is worth waiting for (RFC 9110 section 10.1.1).
+  if (head.expectContinue && framed !== '') text += 'expect: 100-continue\r\n';
   if (protocol !== null) {
     const line = fieldLine('upgrade', protocol);
     if (line === null) return false;

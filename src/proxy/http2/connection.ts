@@ -127,6 +127,11 @@ export class H2Connection {
     return this.peer.enableConnectProtocol;
   }
 
+  /** Client: every stream id has been used; a new connection has to take over (RFC 9113 section 5.1.1). */
+  get exhausted(): boolean {
+    return this.table.idsUsedUp;
+  }
+
   /** Client: whether `request` would work now. */
   get hasSlot(): boolean {
     if (this.closed || this.goawayReceived || this.goaway !== Goaway.None || this.table.idsUsedUp) return false;
@@ -225,11 +230,32 @@ export class H2Connection {
     this.countUnsent(CONTROL_FRAME_BYTES);
   }
 
-  /** Aborts a stream. The owner gets no event for it. */
+  /**
+   * The receiver wants nothing more of the stream: gives back what it has not consumed. Without this a stream that ended
+   * would keep its last bytes from the connection's window for ever.
+   */
+  discard(stream: H2Stream): void {
+    if (stream.unconsumed > 0) this.consume(stream, stream.unconsumed);
+  }
+
+  /** Aborts a stream; one that has ended in both directions just ends. The owner gets no event for it. */
   reset(stream: H2Stream, code: number): void {
     if (stream.closed) return;
+    if (stream.sending === Sending.Ended && stream.receiving === Receiving.Ended) {
+      this.finish(stream);
+      return;
+    }
     this.abort(stream, code);
     this.removed();
+  }
+
+  /**
+   * Server: the rest of the request is not wanted (RFC 9113 section 8.1): RST_STREAM with NO_ERROR as soon as all of the
+   * response has gone out.
+   */
+  endRequest(stream: H2Stream): void {
+    if (stream.sending === Sending.Ended) this.reset(stream, NO_ERROR);
+    else stream.requestUnwanted = true;
   }
 
   /** Sends a PING; `onPong` tells the round trip. One at a time is measured. */
@@ -349,7 +375,11 @@ export class H2Connection {
 
   /** @internal A stream that ended in both directions is done. */
   finish(stream: H2Stream): void {
-    if (stream.closed || stream.sending !== Sending.Ended || stream.receiving !== Receiving.Ended) return;
+    if (stream.closed || stream.sending !== Sending.Ended) return;
+    if (stream.receiving !== Receiving.Ended) {
+      if (stream.requestUnwanted) this.reset(stream, NO_ERROR);
+      return;
+    }
     stream.closed = true;
     this.table.delete(stream);
     this.guard.streamCompleted();

@@ -111,7 +111,8 @@ export class HeadReader implements FieldSink {
       protocol: this.protocol,
       headers: this.takeHeaders(),
       contentLength: endStream ? 0 : this.contentLength,
-      expectContinue: this.expectContinue,
+      // Without content there is nothing to wait for (RFC 9110 section 10.1.1).
+      expectContinue: this.expectContinue && !endStream,
     };
   }
 

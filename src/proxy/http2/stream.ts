@@ -52,6 +52,8 @@ export class H2Stream {
   /** @internal */ connect = false;
 
   /** @internal */ sending: Sending = Sending.Open;
+  /** @internal Server: to be reset once the response has gone out, whatever is left of the request. */
+  requestUnwanted = false;
   /** @internal Server: a final response head went out. */
   responded = false;
   /** @internal Bytes that we may still send; negative after the peer has shrunk its window. */
@@ -114,6 +116,11 @@ export class H2Stream {
       queue.splice(0, this.queueFirst);
       this.queueFirst = 0;
     }
+  }
+
+  /** Whether END_STREAM went out. */
+  get sentAll(): boolean {
+    return this.sending === Sending.Ended;
   }
 
   /** @internal Forgets what waits. */

@@ -77,7 +77,7 @@ function finished(attempt: Attempt, file: string, inputs: BundleInputs): Result<
   if (attempt.ok) return ok(attempt.bundle);
   const directory = path.dirname(file);
   for (const message of attempt.messages) noteMissing(message, directory, inputs);
-  return fail(...attempt.messages.map((message) => problemOf(message, directory)));
+  return fail(...attempt.messages.map((message) => ({ file, ...problemOf(message, directory, file) })));
 }
 
 async function bundleAs(format: BundleFormat, file: string, inputs: BundleInputs): Promise<Attempt> {
@@ -194,8 +194,12 @@ function requirePath(name: string, importer: string): string | null {
   }
 }
 
-function problemOf(message: Message, directory: string): Problem {
+function problemOf(message: Message, directory: string, file: string): Problem {
   const { text } = message;
+  if (text === `Could not resolve ${JSON.stringify(file)}`) {
+    const hint = 'put it back; a mesh that runs keeps its last good configuration';
+    return problem('MESH-C010', { message: `${path.basename(file)} is not there`, hint });
+  }
   const unresolved = /^Could not resolve "(.*)"/.exec(text);
   if (unresolved !== null) {
     const local = unresolved[1].startsWith('.') || path.isAbsolute(unresolved[1]);

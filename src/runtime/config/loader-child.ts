@@ -22,7 +22,8 @@ export class LoaderChild {
 
   constructor(entry: LoaderEntry, outputFd: number, events: LoaderChildEvents) {
     this.process = fork(entry.modulePath, [], {
-      execArgv: [...entry.execArgv, `--max-old-space-size=${MAX_HEAP_MIB}`],
+      // What is experimental here is none of the user's business.
+      execArgv: [...entry.execArgv, `--max-old-space-size=${MAX_HEAP_MIB}`, '--disable-warning=ExperimentalWarning'],
       stdio: ['ignore', outputFd, outputFd, 'ipc'],
     });
     this.process.on('message', (message: LoaderMessage) => {

@@ -87,7 +87,7 @@ const locationOf = ({ node, source }: Place): SourceLocation => ({
 });
 
 /** Steps after which a chain of names is taken for a circle. */
-const MAX_STEPS = 200;
+const MAX_STEPS = 1_000;
 
 interface Search {
   readonly files: ReadonlyMap<string, string>;
@@ -101,17 +101,11 @@ function findPlace(search: Search, file: string, segments: readonly PathSegment[
   const root = source && exported(search, source, 'default');
   if (!root) return undefined;
   // The whole configuration: where it is written, not where the name is exported.
-  let found: FoundPlace = {
-    key: null,
-    value: literalOf(search, resultOf(search, root)),
-    complete: segments.length === 0,
-  };
-  let from = resultOf(search, root);
-  for (const [i, segment] of segments.entries()) {
-    const next = childOf(search, from, segment);
+  let found: FoundPlace = { key: null, value: resultOf(search, root), complete: true };
+  for (const segment of segments) {
+    const next = childOf(search, found.value, segment);
     if (next === undefined) return { ...found, complete: false };
-    found = { ...next, complete: i === segments.length - 1 };
-    from = next.value;
+    found = { ...next, complete: true };
   }
   return found;
 }
@@ -166,8 +160,8 @@ function named(search: Search, name: string, { node, source }: Place): Place | u
   const value = source.declared(name, node);
   if (value === 'unknown') return undefined;
   if (value !== undefined) return { node: value, source };
-  const imported = source.imports.get(name);
-  return imported === undefined ? undefined : imported(search, source, imported);
+  const binding = source.imports.get(name);
+  return binding === undefined ? undefined : imported(search, source, binding);
 }
 
 function imported(search: Search, source: ParsedSource, { from, name }: Import): Place | undefined {
