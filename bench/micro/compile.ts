@@ -1,130 +1,25 @@
 /**
  * Cost of resolving and compiling a configuration of 1,000 services with 10 routes each, and of compiling it again
- * after one endpoint changed. `npx tsx bench/micro/compile.ts [services] [routes]`; medians of several rounds.
+ * after one endpoint changed. `npx tsx bench/micro/compile.ts [services] [routes] [rounds]`; medians of several rounds.
  */
-import { compile, diff, type InstanceState, type RuntimeState } from '../../src/model/compile.ts';
-import type { MeshConfig, RouteConfig } from '../../src/model/config.ts';
-import { resolveConfig } from '../../src/model/resolve.ts';
+import { measureCompile } from '../support/compile-cost.ts';
+import { median } from '../support/mesh.ts';
 
 const services = Number(process.argv[2] ?? 1_000);
 const routes = Number(process.argv[3] ?? 10);
-const ROUNDS = Number(process.argv[4] ?? 9);
+const rounds = Number(process.argv[4] ?? 9);
 
-function makeConfig(): MeshConfig {
-  const config: MeshConfig = {
-    version: 1,
-    name: 'large',
-    gateway: { http: 8080, routes: [] },
-    defaults: { timeouts: { request: '15s' } },
-    services: {},
-  };
-  for (let i = 0; i < services; i++) {
-    const list: RouteConfig[] = [];
-    for (let j = 0; j < routes - 1; j++) {
-      list.push({
-        name: `route-${j}`,
-        matches: [{ path: { prefix: `/api/v${j}` }, method: ['GET', 'POST'], headers: { 'x-tenant': `t${j}` } }],
-        filters: { requestHeaders: { set: { 'x-route': `r${j}` } } },
-        timeouts: { request: '10s' },
-        retries: { attempts: 3, perTryTimeout: '2s', on: ['gateway-error', 'connect-failure'] },
-      });
-    }
-    list.push({
-      backends: [
-        { subset: 'stable', weight: 90 },
-        { subset: 'canary', weight: 10 },
-      ],
-    });
-    config.services[`service-${i}`] = {
-      command: 'node app.js',
-      dependsOn: i < 2 ? [] : [`service-${i - 1}`, `service-${i - 2}`],
-      subsets: { stable: { env: { VERSION: 'v1' } }, canary: { env: { VERSION: 'v2' } } },
-      routes: list,
-    };
-  }
-  return config;
-}
-
-function makeInstances(): InstanceState[] {
-  const instances: InstanceState[] = [];
-  let port = 20_000;
-  for (let i = 0; i < services; i++) {
-    for (const subset of ['stable', 'canary']) {
-      instances.push({
-        id: `service-${i}-${subset}-1`,
-        service: `service-${i}`,
-        subset,
-        state: 'ready',
-        ports: {
-          app: port++,
-          inbound: port++,
-          outbound: port++,
-          dependencies: i < 2 ? {} : { [`service-${i - 1}`]: port++, [`service-${i - 2}`]: port++ },
-        },
-      });
-    }
-  }
-  return instances;
-}
-
-function timed<T>(work: () => T): { ms: number; value: T } {
-  const start = performance.now();
-  const value = work();
-  return { ms: performance.now() - start, value };
-}
-
-function report(label: string, times: number[]): void {
-  const sorted = times.toSorted((a, b) => a - b);
-  const median = sorted[sorted.length >> 1];
+function report(label: string, times: readonly number[]): void {
+  const most = Math.max(...times);
   console.log(
-    `${label.padEnd(34)} first ${times[0].toFixed(1)} ms, median ${median.toFixed(1)} ms, most ${sorted.at(-1)!.toFixed(1)} ms`,
+    `${label.padEnd(34)} first ${times[0].toFixed(1)} ms, median ${median(times).toFixed(1)} ms, most ${most.toFixed(1)} ms`,
   );
 }
 
-const input = makeConfig();
-const state: RuntimeState = {
-  version: 1,
-  trustAnchors: ['anchor'],
-  identities: Object.fromEntries(
-    Object.keys(input.services).map((name) => {
-      const spiffeId = `spiffe://large.local/ns/default/sa/${name}`;
-      return [spiffeId, { spiffeId, certificate: 'certificate', privateKey: 'key', notAfter: 1 }];
-    }),
-  ),
-  instances: makeInstances(),
-  gateway: { http: 8080, https: null },
-};
-
-const times: Record<string, number[]> = { resolve: [], compile: [], endpoint: [], diff: [], same: [] };
-for (let round = 0; round < ROUNDS; round++) {
-  const resolved = timed(() => resolveConfig(input, { baseDir: '/' }));
-  if (!resolved.value.ok) throw new Error(JSON.stringify(resolved.value.problems.slice(0, 3)));
-  const config = resolved.value.value;
-  const first = timed(() => compile(config, state, null));
-
-  const changedInstances = state.instances.map((instance, i) =>
-    i === 77 ? { ...instance, state: 'unhealthy' as const } : instance,
-  );
-  const next = timed(() => compile(config, { ...state, version: 2, instances: changedInstances }, first.value));
-  const delta = timed(() => diff(first.value, next.value));
-  if (Object.keys(delta.value.clusters).length !== 1) throw new Error('expected one changed cluster');
-
-  const again = resolveConfig(structuredClone(input), { baseDir: '/' });
-  if (!again.ok) throw new Error('unreachable');
-  const same = timed(() => compile(again.value, { ...state, version: 3 }, first.value));
-  if (Object.keys(diff(first.value, same.value).routes).length > 0) throw new Error('expected no changed routes');
-
-  times.resolve.push(resolved.ms);
-  times.compile.push(first.ms);
-  times.endpoint.push(next.ms);
-  times.diff.push(delta.ms);
-  times.same.push(same.ms);
-}
-console.log(
-  `${services} services, ${services * routes} routes, ${state.instances.length} instances, node ${process.version}`,
-);
-report('validate and resolve', times.resolve);
-report('compile from nothing', times.compile);
-report('compile after one endpoint changed', times.endpoint);
-report('diff after that', times.diff);
-report('compile after a save without change', times.same);
+const cost = measureCompile(services, routes, rounds);
+console.log(`${services} services, ${services * routes} routes, ${services * 2} instances, node ${process.version}`);
+report('validate and resolve', cost.resolve);
+report('compile from nothing', cost.compile);
+report('compile after one endpoint changed', cost.endpoint);
+report('diff after that', cost.diff);
+report('compile after a save without change', cost.same);

@@ -43,6 +43,18 @@ export interface ConfigStatus {
   problems: Problem[];
 }
 
+/** What the data planes have done since they started. */
+export interface TrafficStatus {
+  requests: number;
+  /** Under way now. */
+  activeRequests: number;
+  activeConnections: number;
+  /** Responses that a proxy made or cut off, by response flag. */
+  flags: Record<string, number>;
+  /** Peers that mutual TLS refused, by reason. */
+  refusedPeers: Record<string, number>;
+}
+
 export interface MeshStatus {
   mesh: string;
   state: 'starting' | 'running' | 'stopping' | 'stopped';
@@ -53,6 +65,7 @@ export interface MeshStatus {
   gateway: { http?: number; https?: number };
   config: ConfigStatus;
   services: ServiceStatus[];
+  traffic: TrafficStatus;
 }
 
 export interface LogLine {

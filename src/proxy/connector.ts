@@ -63,8 +63,11 @@ export function linkConnector(host: string, port: number, timeoutMs: number, ide
   };
 }
 
-/** TLS to a service outside the mesh, verified against the system's roots and the mesh's own. */
-export function externalTlsConnector(host: string, port: number, timeoutMs: number, serverName: string, ca: string[], alpn: string[]): Connector {
+/**
+ * TLS to a service outside the mesh, verified against the roots that Node trusts: its own and NODE_EXTRA_CA_CERTS.
+ * `alpn`: none where it carries no HTTP.
+ */
+export function externalTlsConnector(host: string, port: number, timeoutMs: number, serverName: string, alpn: string[]): Connector {
   return {
     address: `${host}:${port}`,
     connect(done) {
@@ -72,9 +75,8 @@ export function externalTlsConnector(host: string, port: number, timeoutMs: numb
         host,
         port,
         ...SOCKET_OPTIONS,
-        ca,
         ...(net.isIP(serverName) ? {} : { servername: serverName }),
-        ALPNProtocols: alpn,
+        ...(alpn.length === 0 ? {} : { ALPNProtocols: alpn }),
         rejectUnauthorized: false,
       });
       settle(socket, 'secureConnect', timeoutMs, done, () =>

@@ -39,7 +39,8 @@ export function runDataPlane(): void {
         send({ type: 'committed', version: message.version });
         return;
       case 'abort':
-        if (prepared?.version === message.version) prepared = null;
+        prepared = null;
+        proxy.dropSockets();
         return;
       case 'shutdown':
         proxy.destroy();

@@ -56,6 +56,8 @@ export class Http1Downstream extends SocketConnection implements DownstreamConne
   private unconsumed = 0;
   private headTimerArmed = false;
   private tunnelTo: string | null = null;
+  /** A request of HTTP/1.x has come on this connection. */
+  private spokeHttp1 = false;
 
   constructor(
     socket: Socket,
@@ -178,6 +180,7 @@ export class Http1Downstream extends SocketConnection implements DownstreamConne
 
   onRequest(head: Http1RequestHead): typeof CONTINUE | typeof STOP {
     disarm(this);
+    this.spokeHttp1 = true;
     this.minor = head.minor;
     this.keepAlive = head.keepAlive && !this.draining;
     this.framing = 'none';
@@ -232,6 +235,8 @@ export class Http1Downstream extends SocketConnection implements DownstreamConne
       else localReply(x, error.status, 'DPE', error.message);
     } else if (this.discarding > 0)
       this.destroy(); // It has been answered.
+    else if (error.code === 'BAD_VERSION' && !this.spokeHttp1)
+      this.destroy(); // The client's protocol is another one, in which an answer of HTTP/1.1 would mean nothing.
     else this.refuse(error.status, error.message);
   }
 

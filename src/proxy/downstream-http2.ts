@@ -54,7 +54,8 @@ export class Http2Downstream extends SocketConnection implements DownstreamConne
   }
 
   sendHead(x: Exchange, head: ResponseHead, last: boolean): void {
-    if (x.downStream !== null) this.h2.respond(x.downStream, head.status, head.headers, last);
+    if (x.downStream === null) return;
+    this.h2.respond(x.downStream, head.status, head.headers, last, x.upStream === null ? null : x.upStream.neverIndexed);
   }
 
   sendData(x: Exchange, buf: Buffer, start: number, end: number, last: boolean): boolean {

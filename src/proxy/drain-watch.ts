@@ -25,7 +25,12 @@ export class DrainWatch {
     if (requests === 0) return;
     this.watched.set(key, { workload, port, count, reported: requests });
     this.report(workload, port, requests);
-    this.timer ??= setInterval(() => this.look(), INTERVAL_MS);
+    this.timer ??= setInterval(() => this.look(), INTERVAL_MS).unref();
+  }
+
+  /** What is under way there is no longer of interest. */
+  forget(workload: string, port: number): void {
+    if (this.watched.delete(`${workload}:${port}`)) this.report(workload, port, 0);
   }
 
   close(): void {

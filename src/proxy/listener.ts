@@ -21,12 +21,23 @@ const PLAIN_PEER: PeerInfo = { spiffeId: '', forwardedClientCert: '', tls: false
 const TLS_PEER: PeerInfo = { spiffeId: '', forwardedClientCert: '', tls: true };
 const PREFACE = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 'latin1');
 
-/** The far ends of links: other proxies of the mesh, which cancel a lot when their clients do. */
+/**
+ * Both ends of links. The peer is another proxy of the mesh: what it sends is what its clients do, so that limits
+ * against abuse would hit all of them for what one does; the listener that the client came in by has its own. And the
+ * window of the connection must not be what streams wait for: then some slow readers would stall everyone.
+ */
 export const LINK_H2: Partial<H2Options> = {
   initialWindowBytes: 1024 * 1024,
-  connectionWindowBytes: 64 * 1024 * 1024,
+  connectionWindowBytes: 1024 * 1024 * 1024,
   maxConcurrentStreams: 10_000,
   enableConnectProtocol: true,
+  abuse: { resetBurst: 1e9, idleFrameBurst: 1e9, unsentBytes: 64 * 1024 * 1024 },
+};
+/** Towards applications that speak HTTP/2: we are the client, and gather what we have to send as long as they take it. */
+export const APP_H2: Partial<H2Options> = {
+  initialWindowBytes: 256 * 1024,
+  connectionWindowBytes: 64 * 1024 * 1024,
+  abuse: { unsentBytes: 64 * 1024 * 1024 },
 };
 /** Clients: the services' own and those of the gateway. */
 export const CLIENT_H2: Partial<H2Options> = {
@@ -42,6 +53,8 @@ export interface ListenerOptions {
   trustAnchors: () => readonly string[];
   onRefusedPeer: (listener: ListenerContext, reason: string, message: string) => void;
   onTlsError: (listener: ListenerContext, message: string) => void;
+  /** The socket itself failed: it could not be bound, or no connection can be accepted. */
+  onSocketError: (listener: ListenerContext, message: string) => void;
 }
 
 /** A listening socket and the connections it has accepted. */
@@ -73,7 +86,7 @@ export class Listener implements ListenerContext {
     } else {
       this.server = net.createServer(SERVER_OPTIONS, (socket) => this.accept(socket, this));
     }
-    this.server.on('error', (error) => options.onTlsError(this, error.message));
+    this.server.on('error', (error) => options.onSocketError(this, error.message));
   }
 
   /** Begins to accept, on a socket that is bound already, or on the port of the specification. */
@@ -87,9 +100,12 @@ export class Listener implements ListenerContext {
     if (this.server instanceof tls.Server) useContext(this.server, this.context(identity));
   }
 
-  /** Stops accepting; open connections finish what they carry. */
-  close(): void {
-    this.server.close();
+  /** Stops accepting; open connections finish what they carry. `onClosed`: none is left. */
+  close(onClosed: () => void): void {
+    this.server.close(() => {
+      clearTimeout(deadline);
+      onClosed();
+    });
     for (const socket of this.sniffing) socket.destroy();
     for (const connection of [...this.connections]) connection.drain();
     const deadline = setTimeout(() => {

@@ -1,4 +1,5 @@
 import tls from 'node:tls';
+import type { Protocol } from '../model/config.ts';
 import type { Problem } from '../model/result.ts';
 import type { Cluster as ClusterSpec, Identity, Listener as ListenerSpec, Snapshot, SnapshotDelta } from '../model/snapshot.ts';
 import { applyDelta } from '../model/compile.ts';
@@ -11,7 +12,7 @@ import { ConnectionManager, type RoutingState } from './connection-manager.ts';
 import { externalTlsConnector, linkConnector, plainConnector } from './connector.ts';
 import { Deadlines } from './deadlines.ts';
 import type { Exchange } from './exchange.ts';
-import { CLIENT_H2, Listener, type ListenerOptions, LINK_H2 } from './listener.ts';
+import { APP_H2, Listener, type ListenerOptions, LINK_H2 } from './listener.ts';
 import type { ListenerContext } from './listener-context.ts';
 import { OutsidePools } from './outside-pools.ts';
 import { linkContextOptions } from './peer-identity.ts';
@@ -29,6 +30,9 @@ export interface ProxyOptions {
   onNotice: (level: 'info' | 'warning' | 'error', service: string, text: string) => void;
 }
 
+/** What to offer to a service outside the mesh. */
+const ALPN: Readonly<Record<Protocol, string[]>> = { http: ['http/1.1'], http2: ['h2'], grpc: ['h2'], tcp: [] };
+
 /** What a commit will put in force. */
 export interface Prepared {
   readonly version: number;
@@ -43,6 +47,8 @@ export class Proxy {
   private snapshot: Snapshot | null = null;
   private routing: RoutingState = { mesh: { name: '', trustDomain: '', trustAnchors: [] }, clusters: new Map(), tables: new Map() };
   private readonly listeners = new Map<string, Listener>();
+  /** Those that take no new connections and still have some. */
+  private readonly closing = new Set<Listener>();
   private readonly apps = new Map<string, AppUpstream>();
   private readonly retiring = new Set<AppUpstream>();
   /** Bound sockets for listeners that a commit will open. */
@@ -80,6 +86,8 @@ export class Proxy {
         this.refusedPeers[reason] = (this.refusedPeers[reason] ?? 0) + 1;
         this.report('warning', listener, `refused a peer (${reason}): ${message}`);
       },
+      onSocketError: (listener, message) =>
+        this.report('error', listener, `port ${listener.spec.port} of 127.0.0.1 cannot be served: ${message}`),
       onTlsError: (listener, message) => this.report('warning', listener, `TLS handshake failed: ${message}`),
     };
   }
@@ -118,6 +126,12 @@ export class Proxy {
         problems.push({ code: 'MESH-R122', message: `the certificate of ${key} cannot be used: ${(error as Error).message}` });
       }
     }
+    for (const listener of Object.values(next.listeners)) {
+      for (const key of new Set([listener.identity, serverIdentity(listener)])) {
+        if (key in next.identities) continue;
+        problems.push({ code: 'MESH-R122', message: `listener ${listener.name} has no certificate: ${key} is missing` });
+      }
+    }
     if (problems.length > 0) return problems;
     return { version: next.version, commit: () => this.commit(next, tables) };
   }
@@ -125,6 +139,12 @@ export class Proxy {
   /** Hands over a socket that the control plane has bound for a listener to come. */
   giveSocket(listener: string, handle: unknown): void {
     this.sockets.set(listener, handle);
+  }
+
+  /** What was prepared is not to be: lets go of the sockets that were meant for it. */
+  dropSockets(): void {
+    for (const handle of this.sockets.values()) (handle as { close?(): void }).close?.();
+    this.sockets.clear();
   }
 
   private commit(next: Snapshot, tables: Map<string, RouteTable>): void {
@@ -142,14 +162,18 @@ export class Proxy {
     this.reconcileHealthChecks(next);
   }
 
-  /** Instances that take no more requests: the control plane waits for those that they have. */
+  /** Instances that take no more requests, for now or for good: the control plane waits for those that they have. */
   private watchDrains(previous: Snapshot | null, next: Snapshot): void {
     for (const [name, spec] of Object.entries(next.clusters)) {
       if (previous?.clusters[name] === spec) continue;
       for (const endpoint of spec.endpoints) {
-        if (endpoint.state !== 'draining') continue;
+        const { port } = endpoint.health;
+        if (endpoint.state === 'ready' || endpoint.state === 'unhealthy') {
+          // It may be back on the port that it left, and in demand.
+          this.drains.forget(endpoint.id, port);
+          continue;
+        }
         const app = this.apps.get(`${endpoint.id}/inbound`);
-        const port = endpoint.health.port;
         this.drains.watch(endpoint.id, port, () => Math.max(app?.active ?? 0, this.routing.clusters.get(name)?.inFlight(endpoint.id) ?? 0));
       }
     }
@@ -181,10 +205,10 @@ export class Proxy {
     const timeoutMs = spec.connectTimeoutMs;
     if (spec.spiffeId === null) {
       const connector = spec.tls
-        ? externalTlsConnector(host, port, timeoutMs, spec.host ?? host, [], [spec.protocol === 'http' ? 'http/1.1' : 'h2'])
+        ? externalTlsConnector(host, port, timeoutMs, spec.host ?? host, ALPN[spec.protocol])
         : plainConnector(host, port, timeoutMs);
       if (spec.protocol === 'tcp') return new TcpPool(connector);
-      return spec.protocol === 'http' ? new Http1Pool(connector, this.deadlines) : new Http2Pool(connector, CLIENT_H2);
+      return spec.protocol === 'http' ? new Http1Pool(connector, this.deadlines) : new Http2Pool(connector, APP_H2);
     }
     const expected = spec.spiffeId;
     return new Http2Pool(
@@ -219,6 +243,10 @@ export class Proxy {
       const before = previous.identities[key];
       if (before !== undefined && before !== identity) renewed.add(key);
     }
+    // Other authorities to believe concern everyone.
+    if (previous.mesh.trustAnchors.join('') !== next.mesh.trustAnchors.join('')) {
+      for (const key of Object.keys(next.identities)) renewed.add(key);
+    }
     for (const key of this.contexts.keys()) if (!(key in next.identities)) this.contexts.delete(key);
     if (renewed.size === 0) return;
     for (const listener of this.listeners.values()) {
@@ -233,7 +261,8 @@ export class Proxy {
       const spec = next.listeners[name];
       if (spec !== undefined && spec.port === listener.spec.port && spec.kind === listener.spec.kind && spec.tls === listener.spec.tls) continue;
       this.listeners.delete(name);
-      listener.close();
+      this.closing.add(listener);
+      listener.close(() => this.closing.delete(listener));
     }
     for (const [name, spec] of Object.entries(next.listeners)) {
       const listener = this.listeners.get(name);
@@ -260,7 +289,7 @@ export class Proxy {
     if (app === null) return;
     this.apps.set(
       name,
-      new AppUpstream(app.host, app.port, app.protocol, this.deadlines, CLIENT_H2, (drained) => this.retiring.delete(drained)),
+      new AppUpstream(app.host, app.port, app.protocol, this.deadlines, APP_H2, (drained) => this.retiring.delete(drained)),
     );
   }
 
@@ -326,8 +355,8 @@ export class Proxy {
   destroy(): void {
     this.drains.close();
     for (const checker of this.checkers.values()) checker.close();
-    for (const listener of this.listeners.values()) listener.destroy();
-    for (const cluster of this.routing.clusters.values()) cluster.close();
+    for (const listener of [...this.listeners.values(), ...this.closing]) listener.destroy();
+    for (const cluster of this.routing.clusters.values()) cluster.destroy();
     for (const app of [...this.apps.values(), ...this.retiring]) app.destroy();
     this.outside.destroy();
   }

@@ -137,7 +137,8 @@ class Http2Upstream extends SocketConnection implements UpstreamConnection, H2Ev
     if (this.draining || this.closed) return false;
     const request = x.request;
     let stream: H2Stream | null;
-    if (request.protocol === null) stream = this.h2.request(request, x.headEndsRequest, x);
+    const neverIndexed = x.downStream === null ? null : x.downStream.neverIndexed;
+    if (request.protocol === null) stream = this.h2.request(request, x.headEndsRequest, x, neverIndexed);
     else {
       if (!this.h2.peerAllowsConnectProtocol) {
         if (this.settling) return false;
@@ -149,7 +150,7 @@ class Http2Upstream extends SocketConnection implements UpstreamConnection, H2Ev
       // An upgrade is a GET everywhere but on the wire of HTTP/2 (RFC 8441 section 4).
       const method = request.method;
       request.method = 'CONNECT';
-      stream = this.h2.request(request, x.headEndsRequest, x);
+      stream = this.h2.request(request, x.headEndsRequest, x, neverIndexed);
       request.method = method;
     }
     if (stream === null) {

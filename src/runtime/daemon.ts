@@ -1,15 +1,14 @@
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import type { Problem, Result } from '../model/result.ts';
-import { ok } from '../model/result.ts';
+import { fail, type Problem, type Result } from '../model/result.ts';
 import { systemClock } from './clock.ts';
 import { ConfigLoader } from './config/config-loader.ts';
 import { ConfigWatcher } from './config/config-watcher.ts';
 import { packageRoot } from './control/package-root.ts';
-import { type ControlServer, serveControl } from './control/server.ts';
+import { serveControl } from './control/server.ts';
 import { openCertificateAuthority } from './identity/certificate-authority.ts';
 import { bundleWithSystemRoots } from './identity/system-roots.ts';
-import { Mesh } from './mesh.ts';
+import { Mesh, stoppedMeanwhile } from './mesh.ts';
 import { DataPlaneLauncher } from './snapshot/data-plane-launcher.ts';
 import { openLedger } from './state/ledger.ts';
 import { openMeshDirectory } from './state/mesh-directory.ts';
@@ -34,27 +33,61 @@ export interface DaemonOptions {
 }
 
 export interface Daemon {
+  /** Resolves when the mesh runs, or with what is in the way; then everything is closed. */
+  readonly started: Promise<Result<void>>;
   /** Resolves when the mesh is down and everything is closed. */
   readonly ended: Promise<void>;
-  /** For signals: takes the mesh down; a second call forces. */
+  /** For signals: takes the mesh down, also while it starts; a second call forces. */
   stop(): void;
 }
 
-/**
- * The control plane of one mesh: opens what it stands on in this order, and closes it in the reverse one. The lock comes
- * first, so that nothing below is ever shared by two daemons.
- */
-export async function startDaemon(options: DaemonOptions): Promise<Result<Daemon>> {
-  const closers: (() => unknown)[] = [];
-  const closeAll = async () => {
-    for (const close of closers.reverse()) await close();
-  };
-  const started = await compose(options, closers);
-  if (!started.ok) await closeAll();
-  return started;
+/** What has been opened so far, and what a request to end has to know of it. */
+interface Opened {
+  readonly closers: (() => unknown)[];
+  mesh: Mesh | null;
+  stopRequested: boolean;
+  stop(): void;
+  finish(): void;
 }
 
-async function compose(options: DaemonOptions, closers: (() => unknown)[]): Promise<Result<Daemon>> {
+/**
+ * The control plane of one mesh: opens what it stands on in order, and closes it in the reverse one. The lock comes
+ * first, so that nothing below is ever shared by two daemons.
+ */
+export function startDaemon(options: DaemonOptions): Daemon {
+  let finishing: Promise<void> | null = null;
+  let end: () => void = () => {};
+  const ended = new Promise<void>((resolve) => {
+    end = resolve;
+  });
+  const opened: Opened = {
+    closers: [],
+    mesh: null,
+    stopRequested: false,
+    stop() {
+      opened.stopRequested = true;
+      void opened.mesh?.down(SIGNAL_TIMEOUT_MS, () => {});
+    },
+    finish() {
+      finishing ??= (async () => {
+        for (const close of opened.closers.splice(0).reverse()) await close();
+        end();
+      })();
+    },
+  };
+  const started = compose(options, opened).then(async (result) => {
+    if (result.ok) return result;
+    opened.finish();
+    await ended;
+    return result;
+  });
+  return { started, ended, stop: () => opened.stop() };
+}
+
+async function compose(options: DaemonOptions, opened: Opened): Promise<Result<void>> {
+  const { closers } = opened;
+  const parent = watchParent(options.parentPid, () => opened.stop());
+  closers.push(() => parent.stop());
   const baseDir = path.dirname(options.configFile);
   const directory = openMeshDirectory(baseDir);
   if (!directory.ok) return directory;
@@ -71,6 +104,7 @@ async function compose(options: DaemonOptions, closers: (() => unknown)[]): Prom
   closers.push(() => loader.close());
   const loaded = await loader.load(options.configFile);
   if (!loaded.ok) return loaded;
+  if (opened.stopRequested) return fail(stoppedMeanwhile());
   const { config } = loaded.value;
 
   const authority = await openCertificateAuthority({
@@ -81,8 +115,9 @@ async function compose(options: DaemonOptions, closers: (() => unknown)[]): Prom
     ttlMs: config.identity.ttlMs,
   });
   if (!authority.ok) return authority;
+  const { rootPem, rootPath, notices } = authority.value;
   const bundle = path.join(directory.value.identity, 'ca-bundle.pem');
-  const written = await writeFile(bundle, await bundleWithSystemRoots(authority.value.rootPem, { preferred: process.env.SSL_CERT_FILE })).then(
+  const written = await writeFile(bundle, await bundleWithSystemRoots(rootPem, { preferred: process.env.SSL_CERT_FILE })).then(
     () => true,
     () => false,
   );
@@ -96,47 +131,27 @@ async function compose(options: DaemonOptions, closers: (() => unknown)[]): Prom
     ledger: ledger.value,
     logs,
     launcher: new DataPlaneLauncher(path.join(packageRoot(), 'dist', 'data-plane.js'), path.join(directory.value.path, 'data-plane.log'), ledger.value),
-    trustEnvironment: trustEnvironment(authority.value.rootPath, written ? bundle : null),
+    trustEnvironment: trustEnvironment(rootPath, written ? bundle : null),
+    onEnded: () => opened.finish(),
   });
-  for (const notice of authority.value.notices) mesh.tell('warning', '', notice.message, [notice]);
+  for (const notice of [...notices, ...(loaded.warnings ?? [])]) mesh.tell('warning', '', notice.message, [notice]);
 
-  let end: () => void = () => {};
-  const ended = new Promise<void>((resolve) => {
-    end = resolve;
+  const serving = await serveControl(mesh, directory.value.controlSocket, {
+    onAttachedClientGone: () => opened.stop(),
+    onAttached: () => parent.stop(),
   });
-  let server: ControlServer | null = null;
-  let watcher: ConfigWatcher | null = null;
-  let finishing: Promise<void> | null = null;
-  const finish = async () => {
-    await watcher?.close();
-    await server?.close();
-    for (const close of closers.reverse()) await close();
-    end();
-  };
-  /** Whoever takes the mesh down, the daemon ends with it, after the answer has left. */
-  const control = Object.assign(Object.create(mesh) as Mesh, {
-    async down(timeoutMs: number, progress: (line: string) => void) {
-      const result = await mesh.down(timeoutMs, progress);
-      setImmediate(() => {
-        finishing ??= finish();
-      });
-      return result;
-    },
-  });
-  const stop = () => void control.down(SIGNAL_TIMEOUT_MS, () => {});
-
-  const parent = watchParent(options.parentPid, stop);
-  closers.push(() => parent.stop());
-  const serving = await serveControl(control, directory.value.controlSocket, { onAttachedClientGone: stop, onAttached: () => parent.stop() });
   if (!serving.ok) return serving;
-  server = serving.value;
+  closers.push(() => serving.value.close());
+  opened.mesh = mesh;
+  if (opened.stopRequested) opened.stop();
   const booted = await mesh.boot();
   if (!booted.ok) {
     await mesh.down(0, () => {});
-    await server.close();
     return booted;
   }
-  watcher = new ConfigWatcher({
+  // Taken down by now: what is opened would never be closed.
+  if (mesh.isStopping) return booted;
+  const watcher = new ConfigWatcher({
     loader,
     file: options.configFile,
     initial: loaded.value,
@@ -144,13 +159,18 @@ async function compose(options: DaemonOptions, closers: (() => unknown)[]): Prom
     onLoaded: (result) => mesh.reload(result),
     onWarnings: (problems: readonly Problem[]) => mesh.tell('warning', '', 'the type checker has something to say about mesh.config.ts', problems),
   });
-  return ok({ ended, stop });
+  closers.push(() => watcher.close());
+  return booted;
 }
 
 /** Until the client that started us has attached, its death is seen only by looking. */
 function watchParent(pid: number, onGone: () => void): { stop(): void } {
-  const parent = pid > 0 ? readProcess(pid) : null;
-  if (parent === null) return { stop: () => {} };
+  if (pid <= 0) return { stop: () => {} };
+  const parent = readProcess(pid);
+  if (parent === null) {
+    onGone();
+    return { stop: () => {} };
+  }
   const timer = setInterval(() => {
     if (isRunning(parent)) return;
     clearInterval(timer);

@@ -35,6 +35,8 @@ export interface MeshOptions {
   launcher: DataPlaneLauncher;
   /** Variables with the paths of CA bundles, for every service. */
   trustEnvironment: Record<string, string>;
+  /** The mesh is down, and whoever asked for that is about to be told. */
+  onEnded: () => void;
 }
 
 /**
@@ -58,8 +60,10 @@ export class Mesh implements MeshControl {
   private readonly notices: MeshNotice[] = [];
   private readonly traffic = new Map<number, TrafficTotals>();
   private statusTimer: NodeJS.Timeout | null = null;
-  /** Reloads, one after another. */
+  /** The start and reloads, one after another. */
   private queue: Promise<unknown> = Promise.resolve();
+  /** Services may run. */
+  private booted = false;
   private stopping: Promise<Result<void>> | null = null;
 
   constructor(private readonly options: MeshOptions) {
@@ -103,8 +107,14 @@ export class Mesh implements MeshControl {
     this.supervisor.onNotice((notice) => this.keep(notice));
   }
 
-  /** Binds the gateway, starts data planes and services. Problems: nothing was started. */
-  async boot(): Promise<Result<void>> {
+  /** Binds the gateway, starts data planes and services. Problems: nothing was started, or it was stopped meanwhile. */
+  boot(): Promise<Result<void>> {
+    const run = this.queue.then(() => this.bootOnce());
+    this.queue = run.catch(() => undefined);
+    return run;
+  }
+
+  private async bootOnce(): Promise<Result<void>> {
     const config = this.loaded.config;
     const unknown = (this.selection ?? []).filter((name) => !(name in config.services));
     if (unknown.length > 0) {
@@ -115,15 +125,18 @@ export class Mesh implements MeshControl {
     if (!bound.ok) return bound;
     const issued = this.issueFor(config);
     if (!issued.ok) return issued;
-    if (!(await this.publisher.start(config.proxies))) {
-      return fail(problem('MESH-R130', { message: 'the data plane does not start', hint: 'see .mesh/data-plane.log' }));
-    }
+    if (this.stopping !== null) return fail(stoppedMeanwhile());
+    const started = await this.publisher.start(config.proxies);
+    if (this.stopping !== null) return fail(stoppedMeanwhile());
+    if (!started) return fail(problem('MESH-R130', { message: 'the data plane does not start', hint: 'see .mesh/data-plane.log' }));
     const published = await this.publisher.publish();
+    if (this.stopping !== null) return fail(stoppedMeanwhile());
     if (!published.ok) return published;
     bound.value.commit();
     this.rotation.onChange(() => void this.publish());
     await this.supervisor.apply(config, this.selection);
-    this.state = 'running';
+    this.booted = true;
+    if (this.stopping === null) this.state = 'running';
     this.changed();
     return ok(undefined);
   }
@@ -138,6 +151,10 @@ export class Mesh implements MeshControl {
   /** Files whose change means a reload: the configuration, what it imports and the env files. */
   get watchedFiles(): string[] {
     return [...this.loaded.dependencies, ...Object.values(this.loaded.config.services).flatMap((service) => service.envFiles)];
+  }
+
+  get isStopping(): boolean {
+    return this.stopping !== null;
   }
 
   private async applyReload(result: Result<LoadedConfig>): Promise<void> {
@@ -207,7 +224,22 @@ export class Mesh implements MeshControl {
         ...service,
         instances: service.instances.map((instance) => this.withMeshPorts(instance)),
       })),
+      traffic: this.trafficStatus(),
     };
+  }
+
+  /** Over all data planes. */
+  private trafficStatus(): MeshStatus['traffic'] {
+    const sum = { requests: 0, activeRequests: 0, activeConnections: 0, flags: {}, refusedPeers: {} } as MeshStatus['traffic'];
+    for (const totals of this.traffic.values()) {
+      sum.requests += totals.requests;
+      sum.activeRequests += totals.activeRequests;
+      sum.activeConnections += totals.activeConnections;
+      for (const kind of ['flags', 'refusedPeers'] as const) {
+        for (const [key, n] of Object.entries(totals[kind])) sum[kind][key] = (sum[kind][key] ?? 0) + n;
+      }
+    }
+    return sum;
   }
 
   watchStatus(listener: (status: MeshStatus) => void): () => void {
@@ -293,6 +325,8 @@ export class Mesh implements MeshControl {
   }
 
   private async shutDown(timeoutMs: number, progress: (line: string) => void): Promise<Result<void>> {
+    // A start that waits for its data planes waits no longer.
+    if (!this.booted) await this.publisher.stop();
     await this.queue;
     const stopped = await this.supervisor.stopAll(timeoutMs, progress);
     this.rotation.close();
@@ -300,6 +334,7 @@ export class Mesh implements MeshControl {
     this.network.closeAll();
     this.state = 'stopped';
     this.changed();
+    setImmediate(this.options.onEnded);
     return stopped;
   }
 
@@ -380,15 +415,18 @@ export class Mesh implements MeshControl {
   }
 
   private withMeshPorts<T extends { id: string; inboundPort: number | null; outboundPort: number | null }>(instance: T): T {
-    const member = this.network.instances().find(({ id }) => id === instance.id);
-    if (member === undefined) return instance;
-    return { ...instance, inboundPort: member.ports.app === null ? null : member.ports.inbound, outboundPort: member.ports.outbound };
+    const ports = this.network.ports(instance.id);
+    if (ports === undefined) return instance;
+    return { ...instance, inboundPort: ports.app === null ? null : ports.inbound, outboundPort: ports.outbound };
   }
 }
 
 function identityOf(svid: Svid): Identity {
   return { spiffeId: svid.spiffeId, certificate: svid.certificatePem, privateKey: svid.privateKeyPem, notAfter: svid.notAfter };
 }
+
+export const stoppedMeanwhile = (): Problem =>
+  problem('MESH-R106', { message: 'the mesh was stopped while it started', hint: 'start it again with `mesh up`' });
 
 /** What a running mesh cannot change under its feet: identities and the number of data planes. */
 function immutableChanges(before: ResolvedConfig, next: ResolvedConfig): Problem[] {

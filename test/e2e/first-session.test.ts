@@ -4,6 +4,7 @@ import http2 from 'node:http2';
 import https from 'node:https';
 import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
+import type { MeshStatus } from '../../src/model/status.ts';
 import { cleanUpMeshes, createMesh, freePort, startMesh } from '../support/e2e.ts';
 import { ECHO, type EchoAnswer, echo, routesTo } from '../support/e2e-services.ts';
 import { getJson } from '../support/e2e-traffic.ts';
@@ -63,7 +64,7 @@ describe('a first session', () => {
         gateway: { https, routes: routesTo('orders') },
       },
     );
-    const status = await mesh.status();
+    const status = await mesh.json<MeshStatus>('ps');
     expect(status).toMatchObject({
       mesh: 'e2e',
       state: 'running',

@@ -6,8 +6,9 @@ import net from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterEach, expect } from 'vitest';
+import { afterEach, expect, vi } from 'vitest';
 import type { MeshConfig } from '../../src/index.ts';
+import { connectControl } from '../../src/runtime/control/client.ts';
 import type { InstanceStatus, MeshStatus } from '../../src/model/status.ts';
 
 const CLI = fileURLToPath(new URL('../../bin/run.js', import.meta.url));
@@ -72,9 +73,12 @@ export type Config = Partial<Omit<MeshConfig, 'services' | 'gateway'>> & {
 };
 
 const live: TestMesh[] = [];
+const running = new WeakMap<TestMesh, ChildProcess[]>();
 
 /** Brings every mesh of the test down and checks that nothing of it is left. Call once in each test file. */
 export function cleanUpMeshes(): void {
+  // Many processes for few cores.
+  vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
   afterEach(async () => {
     const failures: string[] = [];
     for (const mesh of live.splice(0)) failures.push(...(await removeMesh(mesh)));
@@ -125,7 +129,7 @@ export async function createMesh(files: Record<string, string> = {}, config?: Co
       return JSON.parse(outcome.stdout) as T;
     },
     async status() {
-      const status = await mesh.json<MeshStatus>('ps');
+      const status = await statusOf(mesh);
       for (const port of [status.gateway.http, status.gateway.https]) if (port !== undefined) usedPorts.add(port);
       return status;
     },
@@ -174,10 +178,23 @@ export function configText(config: Config, gatewayPort: number): string {
   return `import { defineMesh } from 'localmesh';\n\nexport default defineMesh(${JSON.stringify(full, null, 2)});\n`;
 }
 
+/** Over the control socket: a command for each look would take most of the machine's time. */
+async function statusOf(mesh: TestMesh): Promise<MeshStatus> {
+  const connected = await connectControl(mesh.path('.mesh/control.sock'));
+  if (!connected.ok) throw new Error(connected.problems[0].message);
+  try {
+    return await connected.value.status();
+  } finally {
+    connected.value.close();
+  }
+}
+
 async function removeMesh(mesh: TestMesh): Promise<string[]> {
   const failures: string[] = [];
   if (existsSync(mesh.dir) && existsSync(mesh.path('mesh.config.ts'))) {
     const ports = mesh.ports();
+    // A command that a failed test was waiting for.
+    for (const child of running.get(mesh) ?? []) if (child.exitCode === null) child.kill('SIGKILL');
     const outcome = await mesh.down();
     if (outcome.code !== 0) failures.push(`mesh down: code ${outcome.code}: ${outcome.stderr}`);
     // A foreground `mesh up` of the test and the daemon end at the same moment.
@@ -204,6 +221,8 @@ function start(mesh: TestMesh, args: readonly string[]): RunningCommand {
     env: mesh.env,
     stdio: ['ignore', 'pipe', 'pipe'],
   });
+  const children = running.get(mesh) ?? [];
+  running.set(mesh, [...children, child]);
   return follow(child, beganMs);
 }
 

@@ -1,5 +1,6 @@
 import { mkdtemp, rm } from 'node:fs/promises';
-import { createServer } from 'node:net';
+import { once } from 'node:events';
+import { createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Protocol } from '../../src/model/config.ts';
@@ -91,9 +92,14 @@ export async function startTestMesh(initial: Record<string, TestService>, gatewa
     onNotice: (_level, service, text) => notices.push(`${service}: ${text}`),
   });
   const ports = new Map<string, number>();
+  // Bound from here on, as by the daemon: nobody else can take a port before the proxies listen.
+  const bound = new Map<string, Server>();
   const portOf = async (name: string) => {
-    if (!ports.has(name)) ports.set(name, await freePort());
-    return ports.get(name)!;
+    if (ports.has(name)) return;
+    const server = createServer().listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    bound.set(name, server);
+    ports.set(name, (server.address() as { port: number }).port);
   };
   for (const name of ['client/outbound', 'gateway/http', 'gateway/https']) await portOf(name);
   for (const [service, spec] of Object.entries(initial)) {
@@ -164,6 +170,11 @@ export async function startTestMesh(initial: Record<string, TestService>, gatewa
       };
       delta.routes[service] = { service, routes: (spec.routes ?? [{}]).map((part) => route({ service, ...part })) };
     }
+    for (const name of Object.keys(listeners)) {
+      const server = bound.get(name);
+      if (server !== undefined && listeners[name] !== null) proxy.giveSocket(name, server);
+      bound.delete(name);
+    }
     listenerNames = Object.keys(listeners).filter((name) => listeners[name] !== null);
     const prepared = proxy.prepare(delta);
     if (Array.isArray(prepared)) throw new Error(JSON.stringify(prepared));
@@ -193,6 +204,7 @@ export async function startTestMesh(initial: Record<string, TestService>, gatewa
     },
     async close() {
       proxy.destroy();
+      for (const server of bound.values()) server.close();
       await rm(dir, { recursive: true, force: true });
     },
   };

@@ -26,6 +26,7 @@ export class Cluster {
   private readonly choices = new Map<string, Choice>();
   private readonly pools = new Map<string, Map<string, UpstreamPool>>();
   private readonly parked = new Set<Exchange>();
+  private closed = false;
 
   constructor(
     public spec: ClusterSpec,
@@ -87,6 +88,7 @@ export class Cluster {
 
   /** Whether an instance of the subset is on its way, so that waiting makes sense. */
   expects(subset: string | null): boolean {
+    if (this.closed) return false;
     // None at all: it waits for what it depends on.
     if (this.endpoints.size === 0) return this.spec.spiffeId !== null;
     for (const endpoint of this.endpoints.values()) {
@@ -116,7 +118,7 @@ export class Cluster {
       const state = endpoint.spec.state === 'ready' && !endpoint.healthy ? 'failing its health check' : endpoint.spec.state;
       counts.set(state, (counts.get(state) ?? 0) + 1);
     }
-    if (total === 0) return 'not started yet';
+    if (total === 0) return this.closed ? 'removed from the mesh' : 'not started yet';
     return [...counts].map(([state, n]) => `${n} of ${total} ${state}`).join(', ');
   }
 
@@ -124,9 +126,18 @@ export class Cluster {
     return this.endpoints.get(id)?.inFlight ?? 0;
   }
 
+  /** The service is gone: what is under way finishes, what waits is told so. */
   close(): void {
+    this.closed = true;
     for (const id of [...this.pools.keys()]) this.dropPools(id);
-    this.releaseParked();
+    this.endpoints.clear();
+    this.refresh();
+  }
+
+  /** Closes every connection at once. */
+  destroy(): void {
+    for (const byIdentity of this.pools.values()) for (const pool of byIdentity.values()) pool.destroy();
+    this.close();
   }
 
   /** Connections made with an identity that is no longer in force finish what they carry; new requests get new ones. */
@@ -178,13 +189,7 @@ export class Cluster {
     this.parked.clear();
     for (const x of released) this.onRelease(x);
   }
-
-  /** The endpoints as they are now. */
-  get members(): Iterable<EndpointState> {
-    return this.endpoints.values();
-  }
 }
-
 
 function sameMembers(a: readonly EndpointState[], b: readonly EndpointState[]): boolean {
   return a.length === b.length && a.every((endpoint, i) => endpoint === b[i]);

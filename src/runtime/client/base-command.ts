@@ -1,5 +1,5 @@
 import { Command, Flags } from '@oclif/core';
-import type { Problem, Result } from '../../model/result.ts';
+import { fail, type Problem, type Result } from '../../model/result.ts';
 import type { ControlClient } from '../control/client.ts';
 import { type ExitCode, exitCodes } from './exit-codes.ts';
 import { CommandFailure, exitCodeOf, unwrap } from './failure.ts';
@@ -48,8 +48,13 @@ export abstract class MeshCommand extends Command {
   /** Of the mesh that runs here; ends the command with code 3 if none does. Closed by itself at the end. */
   protected async connect(flags: { config?: string }): Promise<ControlClient> {
     const { connectControl } = await import('../control/client.ts');
-    const { socketPath } = this.locate(flags);
-    this.connection = unwrap(await connectControl(socketPath));
+    const location = this.locate(flags);
+    const connected = await connectControl(location.socketPath);
+    if (!connected.ok && connected.problems[0].code === 'MESH-R101') {
+      const { describeAbsence } = await import('./left-behind.ts');
+      unwrap(fail(describeAbsence(location, connected.problems[0])));
+    }
+    this.connection = unwrap(connected);
     return this.connection;
   }
 

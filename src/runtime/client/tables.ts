@@ -64,6 +64,7 @@ export function renderStatus(
     head.join('  '),
     '',
     ...(rows.length === 0 ? ['no services'] : [style.bold(title), ...withReasons]),
+    ...refusals(status, style),
     ...configProblems(status, style, cwd),
   ];
 }
@@ -184,4 +185,12 @@ export function renderCertificates(
     ],
     { columns, title: style.bold },
   );
+}
+
+/** Peers that tried and were refused are worth a line: nothing else shows them. */
+function refusals(status: MeshStatus, style: Style): string[] {
+  const reasons = Object.entries(status.traffic.refusedPeers);
+  if (reasons.length === 0) return [];
+  const list = reasons.map(([reason, n]) => `${n} ${reason}`).join(', ');
+  return ['', style.yellow(`peers refused by mutual TLS: ${list}`)];
 }

@@ -7,7 +7,7 @@ import { type BuildFailure, build, type Loader, type Message, type Plugin, type 
 import { problem } from '../../model/errors.ts';
 import { fail, ok, type Problem, type Result } from '../../model/result.ts';
 
-export type BundleFormat = 'cjs' | 'esm';
+type BundleFormat = 'cjs' | 'esm';
 
 export interface Bundle {
   format: BundleFormat;

@@ -4,7 +4,7 @@ import { problem } from '../../model/errors.ts';
 import { fail, ok, type Result } from '../../model/result.ts';
 
 /** In order of preference where a directory has several. */
-export const CONFIG_NAMES = ['mesh.config.ts', 'mesh.config.mts', 'mesh.config.js', 'mesh.config.mjs'] as const;
+const CONFIG_NAMES = ['mesh.config.ts', 'mesh.config.mts', 'mesh.config.js', 'mesh.config.mjs'] as const;
 
 /**
  * The configuration a command is about: that of `--config` (a file, or the directory it is in), or else the nearest
@@ -41,7 +41,7 @@ function named(file: string): Result<string> {
 }
 
 /** The configuration of exactly this directory, or null. */
-export function configIn(directory: string): string | null {
+function configIn(directory: string): string | null {
   for (const name of CONFIG_NAMES) {
     const file = path.join(directory, name);
     if (statSync(file, { throwIfNoEntry: false })?.isFile()) return file;

@@ -29,7 +29,7 @@ export interface LoaderAnswer {
   spent: boolean;
 }
 
-export interface LoadedFile {
+interface LoadedFile {
   /** Absolute. */
   path: string;
   text: string;

@@ -1,4 +1,5 @@
 import path from 'node:path';
+import { transform } from 'esbuild';
 import type { Problem, Result } from '../../model/result.ts';
 import { type BundleInputs, bundleConfig } from './bundle-config.ts';
 import { evaluateBundle, type StrayErrors } from './evaluate-config.ts';
@@ -25,6 +26,8 @@ export function serveLoads(): void {
   process.on('SIGINT', () => {});
   process.on('disconnect', () => process.kill(process.pid, 'SIGKILL'));
   Error.stackTraceLimit = 50;
+  // Starts esbuild's own process now: whoever keeps this one in reserve wants it warm.
+  void transform('');
 
   const load = async (id: number, file: string): Promise<void> => {
     const collector = collectStrayErrors();

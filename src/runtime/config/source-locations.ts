@@ -12,7 +12,7 @@ import {
 } from './source-syntax.ts';
 
 /** 1-based, columns in UTF-16 units, as editors count. */
-export interface SourceLocation {
+interface SourceLocation {
   file: string;
   line: number;
   column: number;

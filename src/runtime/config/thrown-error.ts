@@ -4,7 +4,7 @@ import { problem } from '../../model/errors.ts';
 import type { Problem } from '../../model/result.ts';
 
 /** Where in the user's files something of the bundle stands. */
-export interface SourcePlace {
+interface SourcePlace {
   file: string;
   line: number;
   column: number;
@@ -40,7 +40,7 @@ function causeOf(thrown: unknown): string | undefined {
 }
 
 /** The innermost frame of the stack that is in a file of the user's. */
-export function placeOfThrown(thrown: unknown, file: string, map: string): SourcePlace | null {
+function placeOfThrown(thrown: unknown, file: string, map: string): SourcePlace | null {
   const stack = (thrown as { stack?: unknown } | null)?.stack;
   if (typeof stack !== 'string') return null;
   const marker = `${file}:`;

@@ -111,6 +111,7 @@ export function statusToWire(status: MeshStatus) {
       problems: status.config.problems.map(problemToWire),
     },
     services: status.services.map(serviceToWire),
+    traffic: { ...status.traffic },
   };
 }
 
@@ -130,6 +131,7 @@ export function statusFromWire(wire: ReturnType<typeof statusToWire>): MeshStatu
       problems: wire.config.problems.map(problemFromWire),
     },
     services: wire.services.map(serviceFromWire),
+    traffic: { ...wire.traffic, flags: { ...wire.traffic.flags }, refusedPeers: { ...wire.traffic.refusedPeers } },
   };
 }
 

@@ -42,26 +42,18 @@ export class GatewayPorts {
       return fail(...problems);
     }
     this.ports = wanted;
-    const replaced: Scheme[] = [];
-    for (const scheme of SCHEMES) {
-      const socket = sockets[scheme];
-      if (socket === undefined) continue;
-      // The data planes ask by the listener's name; the old socket of that name is theirs already.
-      this.network.adopt(`gateway/${scheme}`, socket);
-      replaced.push(scheme);
-    }
+    // The data planes ask by the listener's name; the sockets before stay open until they are no longer needed.
+    const replaced = SCHEMES.filter((scheme) => wanted[scheme] !== before[scheme]).map((scheme) => {
+      const name = `gateway/${scheme}`;
+      return { name, socket: this.network.exchange(name, sockets[scheme]) };
+    });
     return ok({
       commit: () => {
-        for (const scheme of SCHEMES) if (wanted[scheme] === null) this.network.release(`gateway/${scheme}`);
+        for (const { socket } of replaced) socket?.close();
       },
       rollback: () => {
         this.ports = before;
-        for (const scheme of replaced) {
-          this.network.release(`gateway/${scheme}`);
-          const port = before[scheme];
-          const again = port === null ? null : bindSocket(port);
-          if (again?.ok) this.network.adopt(`gateway/${scheme}`, again.socket);
-        }
+        for (const { name, socket } of replaced) this.network.exchange(name, socket)?.close();
       },
     });
   }

@@ -38,18 +38,25 @@ export class MeshNetwork implements InstanceNetwork {
     return this.sockets.get(listener);
   }
 
+  /** In force for an instance now. */
+  ports(id: string): InstancePorts | undefined {
+    return this.members.get(id)?.ports;
+  }
+
   /** For `compile`. */
   instances(): InstanceState[] {
     return [...this.members.values()].map((member) => ({ ...member }));
   }
 
-  /** Keeps a socket that was bound elsewhere, the gateway's, under its listener's name. */
-  adopt(listener: string, socket: BoundSocket): void {
-    this.sockets.get(listener)?.close();
-    this.sockets.set(listener, socket);
+  /** Puts a socket that was bound elsewhere, the gateway's, under its listener's name. The one before is the caller's now. */
+  exchange(listener: string, socket: BoundSocket | undefined): BoundSocket | undefined {
+    const before = this.sockets.get(listener);
+    if (socket === undefined) this.sockets.delete(listener);
+    else this.sockets.set(listener, socket);
+    return before;
   }
 
-  release(listener: string): void {
+  private release(listener: string): void {
     this.sockets.get(listener)?.close();
     this.sockets.delete(listener);
   }

@@ -30,8 +30,8 @@ interface Slot {
   process: DataPlaneProcess | null;
   /** What the process runs on. */
   snapshot: Snapshot | null;
-  /** Listeners whose sockets it has got. */
-  sockets: Set<string>;
+  /** Sockets it has got, by listener name. */
+  sockets: Map<string, BoundSocket>;
   deaths: number;
   replacing: boolean;
 }
@@ -42,6 +42,8 @@ interface Slot {
  */
 export class Publisher {
   private readonly slots: Slot[] = [];
+  /** All that are not gone yet, also those that are not ready or on their way out. */
+  private readonly processes = new Set<DataPlaneProcess>();
   private current: Snapshot | null = null;
   private version = 0;
   private running = false;
@@ -62,7 +64,7 @@ export class Publisher {
   /** Starts the data planes. */
   async start(count: number): Promise<boolean> {
     for (let index = 0; index < count; index++) {
-      this.slots.push({ index, process: null, snapshot: null, sockets: new Set(), deaths: 0, replacing: false });
+      this.slots.push({ index, process: null, snapshot: null, sockets: new Map(), deaths: 0, replacing: false });
     }
     const started = await Promise.all(this.slots.map((slot) => this.spawn(slot)));
     return started.every(Boolean);
@@ -76,15 +78,16 @@ export class Publisher {
     });
   }
 
+  /** Ends the data planes, those that are just starting included. */
   async stop(): Promise<void> {
     this.closed = true;
-    await Promise.all(this.slots.map(async (slot) => {
-      const process = slot.process;
-      slot.process = null;
-      if (process === null) return;
-      await process.stop();
-      this.options.onGone(process.pid);
-    }));
+    for (const slot of this.slots) slot.process = null;
+    await Promise.all(
+      [...this.processes].map(async (process) => {
+        await process.stop();
+        this.gone(process);
+      }),
+    );
   }
 
   private async run(): Promise<void> {
@@ -107,6 +110,7 @@ export class Publisher {
       const process = slot.process;
       return process === null ? [] : [{ slot, process, part: this.shard(next, slot.index) }];
     });
+    const sockets = targets.map(({ slot }) => new Map(slot.sockets));
     const prepared = await Promise.all(
       targets.map(({ slot, process, part }) => {
         this.giveSockets(slot, process, part);
@@ -116,7 +120,10 @@ export class Publisher {
     // No answer (null) is a process that died: its successor gets the snapshot that is current then.
     const problems = prepared.flatMap((outcome) => outcome ?? []);
     if (problems.length > 0) {
-      for (const { process } of targets) process.abort(next.version);
+      targets.forEach(({ slot, process }, i) => {
+        process.abort(next.version);
+        slot.sockets = sockets[i];
+      });
       return fail(...problems);
     }
     this.current = next;
@@ -130,13 +137,13 @@ export class Publisher {
 
   private giveSockets(slot: Slot, process: DataPlaneProcess, part: Snapshot): void {
     for (const name of Object.keys(part.listeners)) {
-      if (slot.sockets.has(name)) continue;
       const socket = this.options.socket(name);
-      if (socket === undefined) continue;
-      slot.sockets.add(name);
+      // A listener that moves to another port keeps its name.
+      if (socket === undefined || slot.sockets.get(name) === socket) continue;
+      slot.sockets.set(name, socket);
       process.giveSocket(name, socket.handle);
     }
-    for (const name of slot.sockets) if (!(name in part.listeners)) slot.sockets.delete(name);
+    for (const name of slot.sockets.keys()) if (!(name in part.listeners)) slot.sockets.delete(name);
   }
 
   /** The part of a snapshot that one of several data planes needs: the listeners of its workloads, and all the rest. */
@@ -156,15 +163,22 @@ export class Publisher {
       onTraffic: (totals) => this.options.onTraffic(totals, slot.index),
       onDied: (reason) => void this.replace(slot, process, reason),
     });
-    if (!(await process.ready())) return false;
+    this.processes.add(process);
+    if (!(await process.ready()) || this.closed) return false;
     slot.process = process;
     slot.snapshot = null;
-    slot.sockets = new Set();
+    slot.sockets = new Map();
     return true;
   }
 
+  private gone(process: DataPlaneProcess): void {
+    if (this.processes.delete(process)) this.options.onGone(process.pid);
+  }
+
   private async replace(slot: Slot, dead: DataPlaneProcess, reason: string): Promise<void> {
-    if (this.closed || slot.replacing) return;
+    this.gone(dead);
+    // One that was never ready is the business of whoever waits for it.
+    if (this.closed || slot.replacing || slot.process !== dead) return;
     slot.replacing = true;
     slot.process = null;
     slot.snapshot = null;
@@ -178,7 +192,7 @@ export class Publisher {
       if (await this.spawn(slot)) break;
     }
     slot.replacing = false;
-    this.options.onGone(dead.pid);
+    if (this.closed) return;
     const result = await this.publish();
     if (!result.ok) return;
     setTimeout(() => {

@@ -137,6 +137,17 @@ export function openLedger(file: string, key: string): Result<Ledger> {
   });
 }
 
+/** What a ledger says, for looking only: to act on it takes the mesh's lock and `openLedger`. Unreadable: nothing. */
+export function readLedger(file: string): LedgerEntry[] {
+  const entries = new Map<string, LedgerEntry>();
+  try {
+    for (const line of parseLines(readExisting(file))) apply(entries, line);
+  } catch {
+    return [];
+  }
+  return [...entries.values()];
+}
+
 function readExisting(file: string): string {
   try {
     return fs.readFileSync(file, 'utf8');

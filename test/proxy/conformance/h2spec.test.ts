@@ -13,7 +13,7 @@ if (h2spec === null) skipped('no h2spec');
 /** What the suite has to say about a port; passes if nothing of it failed. */
 async function expectConformance(port: number, ...options: string[]): Promise<void> {
   const report = await new Promise<string>((resolve) => {
-    const args = ['-h', '127.0.0.1', '-p', String(port), '-o', '2', ...options];
+    const args = ['--strict', '-h', '127.0.0.1', '-p', String(port), '-o', '2', ...options];
     execFile(h2spec as string, args, { maxBuffer: 16 << 20 }, (_error, stdout, stderr) => resolve(stdout + stderr));
   });
   const summary = /(\d+) tests, (\d+) passed, (\d+) skipped, (\d+) failed/.exec(report);

@@ -1,11 +1,14 @@
-import { existsSync } from 'node:fs';
+import { fork } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
 import { open, readdir, readFile, symlink } from 'node:fs/promises';
+import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Problem } from '../../../src/model/result.ts';
 import { ConfigLoader, type LoadedConfig } from '../../../src/runtime/config/config-loader.ts';
 import { loadConfig } from '../../../src/runtime/config/load.ts';
+import { loaderEntry } from '../../../src/runtime/config/loader-entry.ts';
 import { validateConfig } from '../../../src/runtime/config/validate-config.ts';
-import { project, shop, until } from './project.ts';
+import { isRunning, project, shop, until } from './project.ts';
 
 let loader: ConfigLoader;
 beforeAll(() => {
@@ -28,7 +31,6 @@ async function problems(files: Record<string, string> | string, from = loader): 
   return result.problems.map((found) => ({ ...found, file: found.file?.replace(`${p.directory}/`, '') }));
 }
 
-const isAlive = (pid: number) => existsSync(`/proc/${pid}`) || !process.platform.startsWith('linux');
 const services = (code: string) => `{ version: 1, name: 'shop', services: { web: { command: ${code} } } }`;
 const commandOf = ({ config }: LoadedConfig) => config.services.web.command?.argv;
 
@@ -356,12 +358,19 @@ describe('the loader process', () => {
   });
 
   it('is not replaced after a configuration that is merely wrong', async () => {
-    await problems('export default {}');
-    const { pid } = loader;
-    await problems('export default {');
-    await problems("throw new Error('x')");
-    await problems(`export default { version: 1, name: 'X', services: {} }`);
-    expect(loader.pid).toBe(pid);
+    const codes: string[] = [];
+    const pids: (number | null)[] = [];
+    for (const text of [
+      'export default {}',
+      'export default {',
+      "throw new Error('x')",
+      "export default { version: 1, name: 'X', services: {} }",
+    ]) {
+      codes.push((await problems(text))[0].code);
+      pids.push(loader.pid);
+    }
+    expect(codes).toEqual(['MESH-C103', 'MESH-C002', 'MESH-C003', 'MESH-C108']);
+    expect(new Set(pids).size).toBe(1);
   });
 
   it('runs the newest of several loads, for all who asked', async () => {
@@ -395,7 +404,23 @@ describe('the loader process', () => {
     const pid = own.pid!;
     await own.close();
     expect(await load).toMatchObject({ ok: false, problems: [{ code: 'MESH-C004' }] });
-    expect(isAlive(pid)).toBe(false);
+    expect(isRunning(pid)).toBe(false);
+  });
+
+  it('does not outlive a parent that was killed, even in an endless loop', async () => {
+    const source = path.resolve(import.meta.dirname, '../../../src/runtime/config/config-loader.ts');
+    await using p = await project({
+      'mesh.config.ts':
+        "import { writeFileSync } from 'node:fs';\nwriteFileSync('pid', String(process.pid));\nfor (;;) {}",
+      'parent.mts': `import { ConfigLoader } from ${JSON.stringify(source)};
+void new ConfigLoader({ deadlineMs: 600_000 }).load(process.argv[2]);`,
+    });
+    const parent = fork(p.at('parent.mts'), [p.config], { execArgv: [...loaderEntry().execArgv], stdio: 'ignore' });
+    await until(() => existsSync(p.at('pid')) && readFileSync(p.at('pid'), 'utf8') !== '', 'the loop to begin');
+    const pid = Number(readFileSync(p.at('pid'), 'utf8'));
+    expect(isRunning(pid)).toBe(true);
+    parent.kill('SIGKILL');
+    await until(() => !isRunning(pid), 'the end of the loader process');
   });
 });
 

@@ -3,7 +3,7 @@ import { chmod, mkdir, readdir, readFile, symlink } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { TypeCheck } from '../../../src/runtime/config/type-check.ts';
-import { project, until } from './project.ts';
+import { isRunning, project, until } from './project.ts';
 
 const TSCONFIG = JSON.stringify({
   compilerOptions: {
@@ -78,15 +78,7 @@ wait
       { code: 'MESH-C011', message: 'TS1: second', file: p.config, line: 1, column: 2 },
     ]);
     const pid = Number(await readFile(p.at('child'), 'utf8'));
-    const runs = () => {
-      try {
-        process.kill(pid, 0);
-        return !existsSync(`/proc/${pid}/stat`) || true;
-      } catch {
-        return false;
-      }
-    };
-    await until(() => !runs(), 'the end of the child');
+    await until(() => !isRunning(pid), 'the end of the child');
     await check.close();
     expect(await readdir(p.at('.mesh'))).toEqual(['x']);
   });

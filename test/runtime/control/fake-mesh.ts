@@ -12,6 +12,7 @@ export const shopStatus = (): MeshStatus => ({
   dataPlanePids: [4243],
   gateway: { http: 8080 },
   config: { version: 3, loadedAt: '2026-11-20T10:00:00.000Z', problems: [] },
+  traffic: { requests: 12, activeRequests: 1, activeConnections: 2, flags: {}, refusedPeers: {} },
   services: [
     {
       name: 'inventory',

@@ -47,6 +47,13 @@ const status: fc.Arbitrary<MeshStatus> = fc.record({
   dataPlanePids: fc.array(pid, { maxLength: 3 }),
   gateway: fc.record({ http: port, https: port }, { requiredKeys: [] }),
   config: fc.record({ version: fc.maxSafeNat(), loadedAt: time, problems: fc.array(problem, { maxLength: 3 }) }),
+  traffic: fc.record({
+    requests: fc.maxSafeNat(),
+    activeRequests: fc.maxSafeNat(),
+    activeConnections: fc.maxSafeNat(),
+    flags: fc.dictionary(fc.constantFrom('UH', 'UF', 'NR'), fc.maxSafeNat(), { noNullPrototype: true }),
+    refusedPeers: fc.dictionary(fc.constantFrom('expired', 'no-certificate'), fc.maxSafeNat(), { noNullPrototype: true }),
+  }),
   services: fc.array(
     fc.record({
       name: text,

@@ -1,0 +1,85 @@
+/** One request as one proxy saw it, when it was over: what `mesh tap` prints and traces are made of. */
+export interface RequestEvent {
+  /** Span ID of this proxy's part: unique for the event. */
+  id: string;
+  /** 32 hexadecimal digits. */
+  traceId: string;
+  /** Span that it was part of; empty where the trace began here. */
+  parentSpanId: string;
+  sampled: boolean;
+  /** RFC 3339 with milliseconds: when the request's head had come. */
+  time: string;
+  /** Service that sent it; `gateway` for requests from outside. */
+  source: string;
+  /** Service that it was for; empty where no service was found. */
+  destination: string;
+  /** Instance that answered last; empty where none did. */
+  instance: string;
+  direction: 'inbound' | 'outbound';
+  protocol: 'http' | 'http2' | 'grpc' | 'tcp';
+  method: string;
+  authority: string;
+  path: string;
+  /** Name of the route; empty where there was none. */
+  route: string;
+  /** 0: there was no response. */
+  status: number;
+  /** Null: not gRPC. */
+  grpcStatus: number | null;
+  durationMs: number;
+  /** Milliseconds from the request's head to: an endpoint was picked, the response's head. Null: it did not come to that. */
+  pickedAfterMs: number | null;
+  firstByteAfterMs: number | null;
+  requestBytes: number;
+  responseBytes: number;
+  retries: number;
+  /** Envoy's letters; empty: the application answered. */
+  responseFlags: string;
+  /** Whether the hop was encrypted. */
+  tls: boolean;
+  /** SPIFFE ID of the other proxy: the caller's (inbound), the called one's (outbound). Empty where there was none. */
+  peer: string;
+  /** Only those asked for by the tap. */
+  requestHeaders: [string, string][];
+  responseHeaders: [string, string][];
+}
+
+/** Which requests a tap shows; what is left empty does not restrict. */
+export interface TapFilter {
+  from: string;
+  to: string;
+  method: string;
+  /** Prefix. */
+  path: string;
+  route: string;
+  protocol: string;
+  /** `5xx`, `404`. */
+  status: string;
+  minDurationMs: number;
+  /** Name and value of request headers that have to be there. */
+  headers: [string, string][];
+  direction: 'inbound' | 'outbound' | '';
+  /** Most events a second; the rest is counted and left out. 0: no limit. */
+  maxPerSecond: number;
+  /** Names of headers to show; `*` for all but the redacted ones. */
+  showHeaders: string[];
+}
+
+/** Traffic of one edge, service, route or subset over a window. */
+export interface StatRow {
+  source: string;
+  destination: string;
+  route: string;
+  /** Requests in the window. */
+  requests: number;
+  requestsPerSecond: number;
+  /** 0 to 1; 1 where there were none. */
+  successRate: number;
+  p50Ms: number;
+  p95Ms: number;
+  p99Ms: number;
+  active: number;
+  retries: number;
+  requestBytes: number;
+  responseBytes: number;
+}
