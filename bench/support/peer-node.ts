@@ -37,7 +37,8 @@ async function twoHop({ app, sink, credentials }: PeerOptions): Promise<PeerPort
     { cert: readFileSync(serverCert), key: readFileSync(serverKey), ca: readFileSync(ca), requestCert: true, rejectUnauthorized: true },
     (request, response) => {
       const port = request.url!.startsWith('/upload') ? sink : app;
-      const { method, url: path, headers } = request;
+      const { method, url: path } = request;
+      const headers = endToEnd(request.headers);
       relay(request, response, http.request({ host: '127.0.0.1', port, method, path, headers, agent: toApp }));
     },
   );
@@ -50,7 +51,8 @@ async function twoHop({ app, sink, credentials }: PeerOptions): Promise<PeerPort
     ca: readFileSync(ca),
   });
   const front = http.createServer((request, response) => {
-    const { method, url: path, headers } = request;
+    const { method, url: path } = request;
+    const headers = endToEnd(request.headers);
     // The name that the certificate is checked for.
     const to = { host: '127.0.0.1', port: inboundPort, servername: 'localhost' };
     relay(request, response, https.request({ ...to, method, path, headers, agent: link }));
@@ -58,9 +60,16 @@ async function twoHop({ app, sink, credentials }: PeerOptions): Promise<PeerPort
   return { front: await listen(front), inbound: inboundPort };
 }
 
+/** Without the fields that are about one connection only (RFC 9110 section 7.6.1). */
+function endToEnd(headers: http.IncomingHttpHeaders): http.IncomingHttpHeaders {
+  delete headers.connection;
+  delete headers['keep-alive'];
+  return headers;
+}
+
 function relay(request: http.IncomingMessage, response: http.ServerResponse, upstream: http.ClientRequest): void {
   upstream.on('response', (answer) => {
-    response.writeHead(answer.statusCode!, answer.headers);
+    response.writeHead(answer.statusCode!, endToEnd(answer.headers));
     pipeline(answer, response, () => {});
   });
   upstream.on('error', () => {
@@ -78,6 +87,7 @@ async function http2Hop(app: number): Promise<number> {
     const bodyless = stream.endAfterHeaders;
     const upstream = session.request(headers, { endStream: bodyless });
     upstream.on('response', (answer) => {
+      if (stream.destroyed) return;
       stream.respond(answer);
       pipeline(upstream, stream, () => {});
     });

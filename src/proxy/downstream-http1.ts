@@ -19,6 +19,8 @@ import { websocketAccept } from './websocket.ts';
 const HEAD_TIMEOUT_MS = 30_000;
 /** Time a connection is kept without a request. */
 const KEEP_ALIVE_MS = 75_000;
+/** While it drains, an idle connection is kept for so long. */
+const DRAIN_IDLE_MS = 2_000;
 /** After the last response the rest of a request is read and thrown away for so long, so that the client sees the response and no reset (RFC 9112 section 9.6). */
 const LINGER_MS = 1_000;
 /** A client that has taken nothing of the last response for this many times `LINGER_MS` is given up. */
@@ -79,7 +81,8 @@ export class Http1Downstream extends SocketConnection implements DownstreamConne
   drain(): void {
     this.draining = true;
     this.keepAlive = false;
-    if (this.x === null && this.parser.idle && !this.lingering) this.linger();
+    // The next request may be on its way to us this very moment: it is answered, and told that it was the last.
+    if (this.x === null && this.parser.idle && !this.lingering) this.manager.deadlines.arm(this, DRAIN_IDLE_MS);
   }
 
   kill(): void {
@@ -91,6 +94,7 @@ export class Http1Downstream extends SocketConnection implements DownstreamConne
     if (this.lingering) this.lingerOn();
     // In the middle of a head the client gets to know why; between requests closing says enough.
     else if (this.parser.readingHead) this.refuse(408, 'the request head did not arrive in time');
+    else if (this.draining) this.linger();
     else this.destroy();
   }
 

@@ -4,7 +4,7 @@ import { problem } from '../../model/errors.ts';
 import { fail, ok, type Result } from '../../model/result.ts';
 
 /** In order of preference where a directory has several. */
-const CONFIG_NAMES = ['mesh.config.ts', 'mesh.config.mts', 'mesh.config.js', 'mesh.config.mjs'] as const;
+export const CONFIG_NAMES = ['mesh.config.ts', 'mesh.config.mts', 'mesh.config.js', 'mesh.config.mjs'] as const;
 
 /**
  * The configuration a command is about: that of `--config` (a file, or the directory it is in), or else the nearest

@@ -48,6 +48,13 @@ describe.skipIf(curl === null)('curl', () => {
     return { body: output.slice(0, end), status: Number(status), version, bytes: Number(bytes) };
   }
 
+  /** Status and number of new connections of five requests in a row. */
+  async function connects(option: string, url: (path: string) => string, ...more: string[]): Promise<string> {
+    const requests = Array.from({ length: 5 }, (_, i) => [url(`/${i}`), '-o', join(dir, `many-${i}`)]).flat();
+    const args = ['-q', '-sS', '-w', '%{http_code}/%{num_connects} ', option, ...more, ...requests];
+    return (await run(curl as string, args)).output.trim();
+  }
+
   const echo = (body: string) => JSON.parse(body) as Echo;
   const sha256 = createHash('sha256').update(UPLOAD).digest('hex');
 
@@ -95,17 +102,14 @@ describe.skipIf(curl === null)('curl', () => {
       }
     });
 
+    // Over h2 curl 7.88 fails here with any server, and by prior knowledge it cannot use a connection twice.
     it('sees an answer that comes before its body has gone', async () => {
-      const h1 = await fetchBy('--http1.1', '-T', upload, url('/early'));
-      expect(h1).toMatchObject({ status: 413, body: 'too large\n' });
-      const h2 = await fetchBy('--http2-prior-knowledge', '-T', upload, url('/early'));
-      expect(h2).toMatchObject({ status: 413, body: 'too large\n' });
+      const reply = await fetchBy('--http1.1', '-T', upload, url('/early'));
+      expect(reply).toMatchObject({ status: 413, body: 'too large\n' });
     });
 
-    it.each(['--http1.1', '--http2-prior-knowledge'])('uses one connection for many requests, %s', async (option) => {
-      const requests = Array.from({ length: 5 }, (_, i) => [url(`/${i}`), '-o', join(dir, `many-${service}-${i}`)]).flat();
-      const { output } = await run(curl as string, ['-q', '-sS', '-w', '%{http_code}/%{num_connects} ', option, ...requests]);
-      expect(output.trim()).toBe('200/1 200/0 200/0 200/0 200/0');
+    it('uses one connection for many requests', async () => {
+      expect(await connects('--http1.1', url)).toBe('200/1 200/0 200/0 200/0 200/0');
     });
   });
 
@@ -133,6 +137,13 @@ describe.skipIf(curl === null)('curl', () => {
       expect(rest).toMatchObject({ method: 'PUT', path: '/x', bytes: UPLOAD.length, sha256 });
       expect(headers['x-forwarded-proto']).toBe('https');
       expect(headers['x-forwarded-for']).toBe('127.0.0.1');
+    });
+
+    it.each(['--http2', '--http1.1'])('uses one TLS connection for many requests, %s', async (option) => {
+      const port = mesh.gatewayTls;
+      const trust = [...at(port), '--cacert', mesh.authority.rootPath];
+      const seen = await connects(option, (path) => `https://shop.localhost:${port}${path}`, ...trust);
+      expect(seen).toBe('200/1 200/0 200/0 200/0 200/0');
     });
 
     it('is not trusted without the root', async () => {
