@@ -331,8 +331,7 @@ function hpackRoundTripCase(random: Random): FuzzCase {
     kind: 'hpack round trip',
     input: writeStrings(random, 2 * random.below(20)),
     check(input) {
-      // Values of HTTP/2 are bytes; what a message can hold at all is the reader's business.
-      const strings = readStrings(input).map((text) => Buffer.from(text, 'latin1').toString('latin1'));
+      const strings = readStrings(input);
       const out = new OutBuffer(() => {});
       const writer = new HeadWriter(out, tableBytes, huffman);
       const decoder = new HpackDecoder(65_536);
@@ -344,9 +343,24 @@ function hpackRoundTripCase(random: Random): FuzzCase {
         const block = Buffer.concat(readFrames(Buffer.concat(out.take())).frames.map(({ payload }) => payload));
         const read: Headers = [];
         if (!decoder.decode(block, 0, block.length, { field: (_kind, name, value) => void read.push(name, value) })) return 'a block that was written does not decode';
-        if (read.join('\u{1F310}') !== fields.join('\u{1F310}')) return `fields written and read differ: ${JSON.stringify(fields)}, ${JSON.stringify(read)}`;
+        const [meant, got] = [JSON.stringify(asSent(fields)), JSON.stringify(read)];
+        if (meant !== got) return `fields written and read differ: ${meant}, ${got}`;
       }
       return null;
     },
   };
 }
+
+/** Characters are sent as one byte each, what ends a line as a space, and connection-specific fields not at all. */
+function asSent(fields: Headers): Headers {
+  const sent: Headers = [];
+  const onWire = (text: string) => Buffer.from(text, 'latin1').toString('latin1').replaceAll(/[\r\n\0]/g, ' ');
+  for (let i = 0; i < fields.length; i += 2) {
+    const [name, value] = [fields[i], fields[i + 1]];
+    if (NOT_SENT.has(name) || (name === 'te' && value !== 'trailers')) continue;
+    sent.push(onWire(name), onWire(value));
+  }
+  return sent;
+}
+
+const NOT_SENT = new Set(['connection', 'host', 'keep-alive', 'proxy-connection', 'transfer-encoding', 'upgrade']);

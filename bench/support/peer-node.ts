@@ -6,8 +6,7 @@ import { readFileSync } from 'node:fs';
 import http from 'node:http';
 import http2 from 'node:http2';
 import https from 'node:https';
-import net from 'node:net';
-import { pipeline } from 'node:stream';
+import type net from 'node:net';
 
 export interface PeerOptions {
   kind: 'two-hop' | 'http2';
@@ -70,13 +69,17 @@ function endToEnd(headers: http.IncomingHttpHeaders): http.IncomingHttpHeaders {
 function relay(request: http.IncomingMessage, response: http.ServerResponse, upstream: http.ClientRequest): void {
   upstream.on('response', (answer) => {
     response.writeHead(answer.statusCode!, endToEnd(answer.headers));
-    pipeline(answer, response, () => {});
+    answer.pipe(response);
   });
   upstream.on('error', () => {
     if (!response.headersSent) response.writeHead(502);
     response.end();
   });
-  pipeline(request, upstream, () => {});
+  response.on('close', () => {
+    if (!response.writableFinished) upstream.destroy();
+  });
+  // As http-proxy does it: `stream.pipeline` makes an AbortController for each call, which shows.
+  request.pipe(upstream);
 }
 
 async function http2Hop(app: number): Promise<number> {
@@ -89,11 +92,14 @@ async function http2Hop(app: number): Promise<number> {
     upstream.on('response', (answer) => {
       if (stream.destroyed) return;
       stream.respond(answer);
-      pipeline(upstream, stream, () => {});
+      upstream.pipe(stream);
     });
     upstream.on('error', () => stream.close(http2.constants.NGHTTP2_INTERNAL_ERROR));
     stream.on('error', () => upstream.close());
-    if (!bodyless) pipeline(stream, upstream, () => {});
+    stream.on('close', () => {
+      if (!upstream.destroyed) upstream.close();
+    });
+    if (!bodyless) stream.pipe(upstream);
   });
   return listen(server);
 }

@@ -123,6 +123,8 @@ class Http1Upstream extends SocketConnection implements UpstreamConnection, Expi
   private gotBytes = false;
   private parsing = false;
   private settling = false;
+  /** The application has closed its side. */
+  private ended = false;
   private requestDone = true;
   private responseDone = true;
   /** Bytes of a tunnel to be, until the application has agreed to switch: before, they would be a request to it. */
@@ -271,6 +273,8 @@ class Http1Upstream extends SocketConnection implements UpstreamConnection, Expi
   }
 
   onParseError(error: Http1ParseError): void {
+    // A response that the connection's end cut short is a broken connection, which `onSocketClose` reports.
+    if (this.ended) return;
     this.fail('protocol-error', `invalid response: ${error.message}`);
   }
 
@@ -310,6 +314,8 @@ class Http1Upstream extends SocketConnection implements UpstreamConnection, Expi
       return;
     }
     this.reusable = false;
+    this.ended = true;
+    // The end of a body without another delimiter.
     if (x !== null && !this.responseDone) this.parser.finish();
     this.errorMessage ||= 'closed by the application';
     this.destroy();

@@ -18,7 +18,9 @@ const nothingLeft = async (mesh: TestMesh): Promise<void> => {
 
 describe('mesh up in the foreground', () => {
   it('shows who waits for whom, then the URLs and the logs; Ctrl-C stops everything', async () => {
-    const mesh = await createMesh({ 'echo.mjs': ECHO }, CONFIG);
+    // The machine may be slow, but not so slow that the client misses this.
+    const b = echo({ readiness: { http: '/', initialDelay: '2s' } });
+    const mesh = await createMesh({ 'echo.mjs': ECHO }, { ...CONFIG, services: { ...CONFIG.services, b } });
     const up = mesh.run('up', '--no-tui');
     const text = await up.until(/is ready in/);
     expect(text).toMatch(/a-1 +waiting for b \(ready\)/);

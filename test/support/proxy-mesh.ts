@@ -113,6 +113,7 @@ export async function startTestMesh(initial: Record<string, TestService>, gatewa
 
   let version = 0;
   let listenerNames: string[] = [];
+  let current = initial;
   const apply = (services: Record<string, TestService>) => {
     const listeners: Record<string, Listener | null> = Object.fromEntries(listenerNames.map((name) => [name, null]));
     const add = (part: Partial<Listener> & Pick<Listener, 'name' | 'workload' | 'service' | 'kind'>) => {
@@ -175,13 +176,17 @@ export async function startTestMesh(initial: Record<string, TestService>, gatewa
       if (server !== undefined && listeners[name] !== null) proxy.giveSocket(name, server);
       bound.delete(name);
     }
+    for (const service of Object.keys(current)) {
+      if (service in services) continue;
+      delta.clusters[service] = null;
+      delta.routes[service] = null;
+    }
     listenerNames = Object.keys(listeners).filter((name) => listeners[name] !== null);
     const prepared = proxy.prepare(delta);
     if (Array.isArray(prepared)) throw new Error(JSON.stringify(prepared));
     prepared.commit();
     version++;
   };
-  let current = initial;
   apply(initial);
   return {
     proxy,
@@ -195,8 +200,8 @@ export async function startTestMesh(initial: Record<string, TestService>, gatewa
     gateway: ports.get('gateway/http')!,
     gatewayTls: ports.get('gateway/https')!,
     update(services) {
-      current = services;
       apply(services);
+      current = services;
     },
     rotate(service) {
       issue(service);

@@ -7,6 +7,8 @@ import type { TestMesh } from './proxy-mesh.ts';
 export interface TestApp {
   readonly port: number;
   close(): Promise<void>;
+  /** `http` only: closes the connections that carry no request. */
+  dropIdle(): void;
 }
 
 export async function listenOn(server: net.Server, port = 0): Promise<TestApp> {
@@ -20,6 +22,9 @@ export async function listenOn(server: net.Server, port = 0): Promise<TestApp> {
   await once(server, 'listening');
   return {
     port: (server.address() as AddressInfo).port,
+    dropIdle() {
+      (server as unknown as http.Server).closeIdleConnections();
+    },
     async close() {
       const closed = once(server, 'close');
       server.close();

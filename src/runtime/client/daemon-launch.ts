@@ -7,6 +7,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { fail, type Problem, type Result } from '../../model/result.ts';
 import { type ControlClient, connectControl } from '../control/client.ts';
 import { packageEntry } from '../control/package-root.ts';
+import { loadControlService } from '../control/proto.ts';
 import { readStartupReport } from '../control/startup-report.ts';
 import { openMeshDirectory, storageProblem } from '../state/mesh-directory.ts';
 import { locateMesh, type MeshLocation } from './locate.ts';
@@ -58,6 +59,8 @@ export async function launchDaemon(location: MeshLocation, options: LaunchOption
   const pipe = child.stdio[3] as Readable;
   try {
     const deadlineAt = Date.now() + options.deadlineMs;
+    // While the daemon starts there is time for what the connection to it will take.
+    setImmediate(loadControlService);
     const problems = await startupProblems(child, pipe, deadlineAt, () => lastLines(logFile, logStart));
     if (problems.length > 0) return fail(...problems);
     return await connectBefore(location, deadlineAt);

@@ -1,10 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { ok, type Result } from '../../model/result.ts';
+import { ok, type Problem, type Result } from '../../model/result.ts';
 import type { LogLine, MeshStatus } from '../../model/status.ts';
 import type { ControlClient } from '../control/client.ts';
 import { connectControl } from '../control/client.ts';
 import type { MeshNotice } from '../control/mesh-control.ts';
-import { knownServices } from './arguments.ts';
 import { ALREADY_RUNNING, connectBefore, launchDaemon } from './daemon-launch.ts';
 import { exitCodes } from './exit-codes.ts';
 import { CommandFailure, unwrap } from './failure.ts';
@@ -67,14 +66,33 @@ export async function startMesh(options: UpOptions, parentPid: number): Promise<
 
 async function joinMesh(client: ControlClient, services: readonly string[], startedAtMs: number) {
   try {
-    unwrap(knownServices(await client.status(), services));
+    unwrap(await askToStart(client, services));
   } catch (error) {
     client.close();
     throw error;
   }
-  // Each resolves when its service is ready; how they fare shows in the status, which is what is looked at.
-  for (const service of services) client.start(service).catch(() => undefined);
   return { client, launched: false, startedAtMs };
+}
+
+/** Each start resolves when its service is ready; how they fare shows in the status. Problems: some cannot begin at all. */
+async function askToStart(client: ControlClient, services: readonly string[]): Promise<Result<void>> {
+  if (services.length === 0) return ok(undefined);
+  const seen = new AbortController();
+  const outcomes = services.map((service) => client.start(service));
+  const refused = Promise.all(outcomes).then(
+    (results) => results.find((result) => !result.ok && result.problems[0].code.startsWith('MESH-U')) ?? ok(undefined),
+  );
+  // Services that were left out of this run so far join the status.
+  const begun = (async () => {
+    for await (const status of client.watchStatus(seen.signal))
+      if (services.every((name) => status.services.some((service) => service.name === name))) break;
+    return ok(undefined);
+  })();
+  const first = await Promise.race([refused, begun]);
+  seen.abort();
+  refused.catch(() => undefined);
+  begun.catch(() => undefined);
+  return first;
 }
 
 /**
@@ -88,6 +106,7 @@ export async function waitUntilReady(
   onStatus: (status: MeshStatus) => void,
 ): Promise<MeshStatus> {
   const limit = AbortSignal.timeout(timeoutMs);
+  const causes = collectCauses(client, limit);
   let first: MeshStatus | null = null;
   let last: MeshStatus | null = null;
   for await (const status of client.watchStatus(limit)) {
@@ -100,9 +119,9 @@ export async function waitUntilReady(
     if (failed.length > 0) {
       throw new CommandFailure(
         failed.map(({ service, instance, why }) => ({
-          code: 'MESH-P103',
+          code: causes.get(service)?.code ?? 'MESH-P103',
           message: `${instance} ${why}`,
-          hint: `more with \`mesh logs ${service}\`; the mesh keeps running, \`mesh down\` stops it`,
+          hint: `${causes.get(service)?.hint ?? `more with \`mesh logs ${service}\``}; the mesh keeps running, \`mesh down\` stops it`,
         })),
         exitCodes.failed,
         await lastLogLines(client, [...new Set(failed.map(({ service }) => service))]),
@@ -138,6 +157,16 @@ function crashLoops(readiness: Readiness, first: MeshStatus, now: MeshStatus): P
   return readiness.instances.filter(
     ({ instance }) => (after.get(instance) ?? 0) - (before.get(instance) ?? 0) >= CRASH_LOOP_RESTARTS,
   );
+}
+
+/** What the daemon said last about each service that went wrong: it knows the code and the remedy. */
+function collectCauses(client: ControlClient, signal: AbortSignal): ReadonlyMap<string, Problem> {
+  const causes = new Map<string, Problem>();
+  pump(client.watchNotices(signal), ({ level, service, problems }) => {
+    const cause = problems.findLast(({ hint }) => hint !== undefined) ?? problems.at(-1);
+    if (level === 'error' && cause !== undefined) causes.set(service, cause);
+  }).catch(() => undefined);
+  return causes;
 }
 
 /** A service that somebody stopped on purpose is not waited for when joining a mesh that runs. */

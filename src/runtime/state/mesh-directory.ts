@@ -31,11 +31,13 @@ export function openMeshDirectory(baseDir: string): Result<MeshDirectory> {
     const version = checkVersion(root);
     if (version !== null) return fail(version);
     const directory = layout(root);
+    if (isCopy(root)) forgetOriginal(root, directory);
     for (const folder of [directory.logs, directory.output, directory.identity])
       fs.mkdirSync(folder, { recursive: true, mode: 0o700 });
     writeOnce(path.join(root, '.gitignore'), '*\n');
     const socket = prepareSocketFolder(root, directory);
     if (socket !== null) return fail(socket);
+    fs.writeFileSync(placeNote(root), JSON.stringify(placeOf(root)), { mode: 0o600 });
     writeOnce(path.join(root, 'version'), `${STATE_VERSION}\n`);
     return ok(directory);
   } catch (error) {
@@ -46,7 +48,7 @@ export function openMeshDirectory(baseDir: string): Result<MeshDirectory> {
 /** The directory of a mesh that was started before, without creating anything; null if there is none. */
 export function findMeshDirectory(baseDir: string): MeshDirectory | null {
   const root = path.join(baseDir, '.mesh');
-  if (!fs.existsSync(path.join(root, 'version'))) return null;
+  if (!fs.existsSync(path.join(root, 'version')) || isCopy(root)) return null;
   const directory = layout(root);
   return { ...directory, controlSocket: recordedSocket(root) ?? directory.controlSocket };
 }
@@ -69,6 +71,33 @@ export function storageProblem(file: string, error: unknown): Problem {
       ? `mesh keeps its state beside mesh.config.ts: make it yours with \`sudo chown -R "$USER" ${file}\``
       : 'mesh keeps its state in `.mesh/` beside mesh.config.ts, which must be a writable folder',
   });
+}
+
+interface Place {
+  path: string;
+  inode: number;
+}
+
+const placeNote = (root: string): string => path.join(root, 'place');
+
+const placeOf = (root: string): Place => ({ path: realPath(root), inode: fs.statSync(root).ino });
+
+/** A project copied as a whole, state included: neither where it was nor the folder that it was. */
+function isCopy(root: string): boolean {
+  try {
+    const recorded = JSON.parse(fs.readFileSync(placeNote(root), 'utf8')) as Partial<Place>;
+    const place = placeOf(root);
+    return recorded.path !== place.path && recorded.inode !== place.inode;
+  } catch {
+    return false;
+  }
+}
+
+/** What the state says about processes is about those of the original, which may run and must not be touched. */
+function forgetOriginal(root: string, directory: MeshDirectory): void {
+  for (const name of fs.readdirSync(root)) if (name.startsWith('lock.')) fs.rmSync(path.join(root, name));
+  for (const file of [directory.ledger, socketNote(root)]) fs.rmSync(file, { force: true });
+  fs.rmSync(directory.output, { recursive: true, force: true });
 }
 
 function layout(root: string): MeshDirectory {

@@ -240,7 +240,9 @@ export class HpackEncoder {
     if (this.huffman) {
       const bytes = huffmanBytes(text);
       if (bytes < length) {
-        this.pos = encodeHuffman(text, buf, writeInteger(buf, this.pos, 0x80, 0x7f, bytes));
+        const safe = MAY_BREAK.test(text) ? withoutBreaks(text) : text;
+        const coded = safe === text ? bytes : huffmanBytes(safe);
+        this.pos = encodeHuffman(safe, buf, writeInteger(buf, this.pos, 0x80, 0x7f, coded));
         return;
       }
     }
@@ -297,6 +299,16 @@ export class HpackEncoder {
       entry = entry.older;
     }
   }
+}
+
+/** What is a line break, or may become one when it is cut to a byte. */
+const MAY_BREAK = /[\0\n\r\u0100-\uffff]/;
+
+/** The latin1 string that leaves in place of one that could end a line. */
+function withoutBreaks(text: string): string {
+  const bytes = Buffer.from(text, 'latin1');
+  replaceBreaks(bytes, 0, bytes.length);
+  return bytes.latin1Slice();
 }
 
 function replaceBreaks(buf: Buffer, start: number, end: number): void {
