@@ -1,3 +1,4 @@
+import { rmSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -8,13 +9,13 @@ import { verify } from './peers/load.ts';
 import { ROUNDS, SECONDS } from './peers/rounds.ts';
 import {
   type Bed,
+  type System,
   startBackend,
   startHaproxy,
   startMesh,
   startNginx,
   startNode,
   startNodeHttp2,
-  type System,
   writeCredentials,
 } from './peers/systems.ts';
 import { type Field, http1Requests, http2Requests, largeBodies, newConnections } from './peers/throughput.ts';
@@ -41,8 +42,12 @@ const ROWS: Record<string, (field: Field) => Promise<Figure[]>> = {
 export const peers: Bench = async () => {
   const wanted = process.env.MESH_BENCH_ROWS?.split(',') ?? Object.keys(ROWS);
   const unknown = wanted.filter((name) => !(name in ROWS));
-  if (unknown.length > 0) throw new Error(`there is no row ${unknown.join(', ')}; there are: ${Object.keys(ROWS).join(', ')}`);
+  if (unknown.length > 0)
+    throw new Error(`there is no row ${unknown.join(', ')}; there are: ${Object.keys(ROWS).join(', ')}`);
   const dir = await mkdtemp(path.join(tmpdir(), 'mesh-peers-'));
+  // Where a signal ends the bench, `finally` is not reached.
+  const removeAtExit = () => rmSync(dir, { recursive: true, force: true });
+  process.once('exit', removeAtExit);
   const systems: System[] = [];
   const started = <T extends System | null>(system: T): T => {
     if (system !== null) systems.push(system);
@@ -65,7 +70,12 @@ export const peers: Bench = async () => {
     started(direct);
     const bed: Bed = { dir, cores, programs, authority, files, app, direct };
     const mesh = started(await startMesh(bed));
-    const others = [started(await startHaproxy(bed)), started(await startNginx(bed)), started(await startNode(bed)), started(await startNodeHttp2(bed))];
+    const others = [
+      started(await startHaproxy(bed)),
+      started(await startNginx(bed)),
+      started(await startNode(bed)),
+      started(await startNodeHttp2(bed)),
+    ];
     const field: Field = {
       bed,
       mesh,
@@ -78,12 +88,18 @@ export const peers: Bench = async () => {
     // Whatever broke under load would be seen now.
     for (const system of systems) await verify(bed, system);
     if (mesh.mesh.notices.length > 0) {
-      figures.push({ what: 'the data plane said', value: mesh.mesh.notices.slice(0, 3).join('; '), goal: 'nothing', met: false });
+      figures.push({
+        what: 'the data plane said',
+        value: mesh.mesh.notices.slice(0, 3).join('; '),
+        goal: 'nothing',
+        met: false,
+      });
     }
     return { title: 'Against the peers', note: note(cores.proxy !== null), figures };
   } finally {
     for (const system of systems.reverse()) await system.stop();
     await rm(dir, { recursive: true, force: true });
+    process.off('exit', removeAtExit);
   }
 };
 
@@ -92,21 +108,29 @@ async function row(name: string, field: Field): Promise<Figure[]> {
   try {
     return await ROWS[name](field);
   } catch (error) {
-    return [{ what: name, value: `could not be measured: ${(error as Error).message.slice(0, 300)}`, goal: '', met: false }];
+    return [
+      { what: name, value: `could not be measured: ${(error as Error).message.slice(0, 300)}`, goal: '', met: false },
+    ];
   }
 }
 
 function note(pinned: boolean): string {
   // wrk ends with 1 when it has told its version.
   const flags = { haproxy: '-v', nginx: '-v', wrk: '-v || true', h2load: '--version', openssl: 'version' };
-  const versions = Object.entries(flags).map(([program, flag]) => (installed(program) ? versionOf(program, flag) : null));
-  const where = pinned ? 'Proxies run on core 0, client and backend on core 1' : 'Nothing is pinned: there is no taskset, or only one core';
+  const versions = Object.entries(flags).map(([program, flag]) =>
+    installed(program) ? versionOf(program, flag) : null,
+  );
+  const where = pinned
+    ? 'Proxies run on core 0, client and backend on core 1'
+    : 'Nothing is pinned: there is no taskset, or only one core';
   return [
     `Two hops with mutual TLS (node:http2: one hop without), both in one process. ${where}. Our side is the data-plane process as published,`,
     'with a configuration compiled as the daemon does it. haproxy and our proxies share one HTTP/2 link, the others pool HTTP/1.1 connections.',
     `Medians of ${ROUNDS} rounds of ${SECONDS} s, in turn, after one to warm up; ratios are made round by round; brackets: least and most.`,
     'Every way is checked byte by byte before and after, statuses and amounts during the load. "Per core" is by CPU time of the proxy.',
-    installed('nginx') ? 'The backend is nginx, for uploads Node.' : 'The backend is Node (nginx is not installed), which is slower than the proxies.',
+    installed('nginx')
+      ? 'The backend is nginx, for uploads Node.'
+      : 'The backend is Node (nginx is not installed), which is slower than the proxies.',
     `${versions.filter((version) => version !== null).join('; ')}.`,
   ].join(' ');
 }

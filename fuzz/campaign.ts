@@ -39,7 +39,7 @@ export async function fuzz(target: FuzzTarget, { seed, durationMs, only }: Campa
       bytes += each.input.length;
       kinds[each.kind] = (kinds[each.kind] ?? 0) + 1;
       if (what !== null) {
-        const input = await minimize(each.input, what, verdict(each));
+        const input = await minimize(each, what, verdict(each));
         finding = { target: target.name, kind: each.kind, seed, caseIndex: index, what, input };
       }
       if (only !== undefined) break;
@@ -80,7 +80,7 @@ async function judge(each: FuzzCase, input: Buffer, bugs: unknown[]): Promise<st
  * debugging). The failure has to stay of its kind, which is the first words of what was said about it.
  */
 async function minimize(
-  input: Buffer,
+  { input, parts }: FuzzCase,
   what: string,
   verdict: (input: Buffer) => Promise<string | null>,
 ): Promise<Buffer> {
@@ -88,6 +88,13 @@ async function minimize(
   const kind = (text: string | null) => text?.replace(/[\d"'].*/s, '') ?? null;
   const wanted = kind(what);
   let best = input;
+  for (let at = 0; parts !== undefined; ) {
+    const all = parts(best);
+    if (at >= all.length || performance.now() > end) break;
+    const candidate = Buffer.concat(all.filter((_, i) => i !== at));
+    if (kind(await verdict(candidate)) === wanted) best = candidate;
+    else at++;
+  }
   for (let size = Math.ceil(best.length / 2); size >= 1; size = size === 1 ? 0 : Math.ceil(size / 2)) {
     let smaller = true;
     while (smaller) {

@@ -115,9 +115,19 @@ function requestCase(random: Random, node: () => Promise<NodeReaders>): FuzzCase
       const written = complete.filter((message) => writeRequest(out, message));
       const bytes = Buffer.concat(out.take());
       const again = recordRequests(bytes.toString('latin1'));
-      const differsAgain = sameMessages(written, again.messages.filter((m) => m.ended), again.error, sameRequest);
+      const differsAgain = sameMessages(
+        written,
+        again.messages.filter((m) => m.ended),
+        again.error,
+        sameRequest,
+      );
       if (differsAgain !== null || !alsoNode || !written.every(isPlainToNode)) return differsAgain;
-      return node().then(async ({ server }) => nodeAgrees(await server.read(bytes), written.map((m) => `${m.head.method} ${m.body}`)));
+      return node().then(async ({ server }) =>
+        nodeAgrees(
+          await server.read(bytes),
+          written.map((m) => `${m.head.method} ${m.body}`),
+        ),
+      );
     },
   };
 }
@@ -134,7 +144,8 @@ function responseCase(random: Random, node: () => Promise<NodeReaders>): FuzzCas
     input: wireInput(random, RESPONSE_TEXTS),
     check(input) {
       const text = input.toString('latin1');
-      const read = (at: readonly number[]) => recordResponses(text, methods, { limits, cuts: at, finish, upgradeAsked });
+      const read = (at: readonly number[]) =>
+        recordResponses(text, methods, { limits, cuts: at, finish, upgradeAsked });
       const whole = read([]);
       const differs = sameInPieces(whole, read, cuts, input.length);
       if (differs !== null) return differs;
@@ -153,7 +164,9 @@ function responseCase(random: Random, node: () => Promise<NodeReaders>): FuzzCas
       const differsAgain = sameMessages(complete, again.messages, again.error, sameResponse);
       if (differsAgain !== null || !alsoNode || complete.length !== 1) return differsAgain;
       const [{ head, body }] = complete;
-      return node().then(async ({ client }) => nodeAgrees(await client.read(bytes, asked[0]), [`${head.status} ${body}`]));
+      return node().then(async ({ client }) =>
+        nodeAgrees(await client.read(bytes, asked[0]), [`${head.status} ${body}`]),
+      );
     },
   };
 }
@@ -179,7 +192,8 @@ function illegalHeaders(headers: readonly string[]): string | null {
     const [name, value] = [headers[i], headers[i + 1]];
     if (!/^[a-z0-9!#$%&'*+\-.^_`|~]+$/.test(name)) return `the name ${JSON.stringify(name)} came through`;
     if (/[^\t\x20-\x7e\x80-\xff]/.test(value)) return `the value ${JSON.stringify(value)} of ${name} came through`;
-    if (/^(connection|keep-alive|transfer-encoding|upgrade|proxy-connection)$/.test(name)) return `${name} came through`;
+    if (/^(connection|keep-alive|transfer-encoding|upgrade|proxy-connection)$/.test(name))
+      return `${name} came through`;
   }
   return null;
 }
@@ -201,11 +215,17 @@ function writeRequest(out: OutBuffer, { head, body, trailers }: RecordedMessage<
   return writeBody(out, framing, body, trailers);
 }
 
-function writeResponse(out: OutBuffer, { head, body, trailers }: RecordedMessage<Http1ResponseHead>, method: string): boolean {
+function writeResponse(
+  out: OutBuffer,
+  { head, body, trailers }: RecordedMessage<Http1ResponseHead>,
+  method: string,
+): boolean {
   // Of two responses in a row the first cannot be one that ends with the connection.
   const framing = framingForResponse(method, 1, head.status, head.contentLength);
   const connection = { minor: 1, keepAlive: true, upgrade: null } as const;
-  return writeResponseHead(out, head.status, head.headers, framing, connection) && writeBody(out, framing, body, trailers);
+  return (
+    writeResponseHead(out, head.status, head.headers, framing, connection) && writeBody(out, framing, body, trailers)
+  );
 }
 
 function sameMessages<T>(
@@ -215,7 +235,8 @@ function sameMessages<T>(
   same: (a: T, b: T) => string | null,
 ): string | null {
   if (error !== null) return `what was written does not read: ${error}`;
-  if (written.length !== read.length) return `messages written and read differ in number: ${written.length}, ${read.length}`;
+  if (written.length !== read.length)
+    return `messages written and read differ in number: ${written.length}, ${read.length}`;
   for (let i = 0; i < written.length; i++) {
     const differs = same(written[i], read[i]);
     if (differs !== null) return differs;
@@ -241,7 +262,11 @@ function differ(what: string, a: unknown, b: unknown): string | null {
 
 function sameRequest(a: RecordedMessage<Http1RequestHead>, b: RecordedMessage<Http1RequestHead>): string | null {
   return (
-    differ('start lines', [a.head.method, a.head.path, a.head.authority, a.head.protocol], [b.head.method, b.head.path, b.head.authority, b.head.protocol]) ??
+    differ(
+      'start lines',
+      [a.head.method, a.head.path, a.head.authority, a.head.protocol],
+      [b.head.method, b.head.path, b.head.authority, b.head.protocol],
+    ) ??
     differ('headers', withoutLength(a.head.headers), withoutLength(b.head.headers)) ??
     differ('bodies', a.body, b.body) ??
     differ('trailers', a.trailers ?? [], b.trailers ?? [])
@@ -267,7 +292,9 @@ function sameResponse(a: RecordedMessage<Http1ResponseHead>, b: RecordedMessage<
 
 /** Whether Node's server would look at it at all: it knows its list of methods, and a tunnel ends the connection. */
 function isPlainToNode({ head }: RecordedMessage<Http1RequestHead>): boolean {
-  return http.METHODS.includes(head.method) && head.method !== 'CONNECT' && head.protocol === null && head.authority !== '';
+  return (
+    http.METHODS.includes(head.method) && head.method !== 'CONNECT' && head.protocol === null && head.authority !== ''
+  );
 }
 
 /** Node has to see the messages that were written, and no others. */
@@ -290,7 +317,8 @@ function requestWriterCase(random: Random): FuzzCase {
       if (fields.length % 2 === 1) fields.pop();
       const out = new OutBuffer(() => {});
       const head = { method, path, authority, protocol: protocol === '' ? null : protocol };
-      if (!writeRequestHead(out, head, fields, framing)) return out.size === 0 ? null : 'bytes were written and then refused';
+      if (!writeRequestHead(out, head, fields, framing))
+        return out.size === 0 ? null : 'bytes were written and then refused';
       if (framing === 'chunked' && !writeLastChunk(out, fields)) writeLastChunk(out, null);
       const written = Buffer.concat(out.take());
       const separate = countOf(written, '\r\n\r\n');
@@ -298,10 +326,13 @@ function requestWriterCase(random: Random): FuzzCase {
       const read = recordRequests(`${written.toString('latin1')}GET /next HTTP/1.1\r\nHost: a\r\n\r\n`);
       if (read.error !== null) {
         // The parser judges meaning too; it must never see other lines than were meant.
-        return /^(BAD_TARGET|BAD_UPGRADE|CONNECT_WITH_BODY|BAD_HOST|MISSING_HOST|TRUNCATED_BODY)$/.test(read.error) ? null : `what was written does not read: ${read.error}`;
+        return /^(BAD_TARGET|BAD_UPGRADE|CONNECT_WITH_BODY|BAD_HOST|MISSING_HOST|TRUNCATED_BODY)$/.test(read.error)
+          ? null
+          : `what was written does not read: ${read.error}`;
       }
       const bodyFollows = framing === 'length' && read.messages[0].head.contentLength > 0;
-      if (!bodyFollows && read.messages.at(-1)?.head.path !== '/next') return 'the next request was not read as the next';
+      if (!bodyFollows && read.messages.at(-1)?.head.path !== '/next')
+        return 'the next request was not read as the next';
       if (read.messages[0].head.headers.length > fields.length + 2) return 'more fields than were given';
       return illegalHeaders(read.messages[0].head.headers);
     },
@@ -333,7 +364,8 @@ function responseWriterCase(random: Random): FuzzCase {
       const method = framing === 'head' || framing === 'none' ? 'HEAD' : 'GET';
       const read = recordResponses(text, [method]);
       if (read.error !== null) return `what was written does not read: ${read.error}`;
-      if (read.messages.length !== 1 || read.messages[0].head.status !== status) return 'not one response of that status';
+      if (read.messages.length !== 1 || read.messages[0].head.status !== status)
+        return 'not one response of that status';
       return illegalHeaders(read.messages[0].head.headers);
     },
   };

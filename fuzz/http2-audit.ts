@@ -9,7 +9,12 @@ export function readFrames(bytes: Buffer): { frames: ParsedFrame[]; rest: number
   while (p + 9 <= bytes.length) {
     const length = bytes.readUIntBE(p, 3);
     if (p + 9 + length > bytes.length) break;
-    frames.push({ type: bytes[p + 3], flags: bytes[p + 4], streamId: readInt31(bytes, p + 5), payload: bytes.subarray(p + 9, p + 9 + length) });
+    frames.push({
+      type: bytes[p + 3],
+      flags: bytes[p + 4],
+      streamId: readInt31(bytes, p + 5),
+      payload: bytes.subarray(p + 9, p + 9 + length),
+    });
     p += 9 + length;
   }
   return { frames, rest: bytes.length - p };
@@ -24,7 +29,12 @@ interface Allowance {
 }
 
 function allowance(input: Buffer): Allowance {
-  const given: Allowance = { frameBytes: 16_384, connectionWindow: 65_535, initialWindow: 65_535, streamCredit: new Map() };
+  const given: Allowance = {
+    frameBytes: 16_384,
+    connectionWindow: 65_535,
+    initialWindow: 65_535,
+    streamCredit: new Map(),
+  };
   for (const { type, streamId, payload } of readFrames(input).frames) {
     if (type === FrameType.Settings) {
       for (let p = 0; p + 6 <= payload.length; p += 6) {
@@ -65,7 +75,8 @@ export function auditOutput(output: Buffer, input: Buffer, isServer: boolean): s
     if (i === 0 && type !== FrameType.Settings) return 'the output does not begin with SETTINGS';
     if (failed) return `${where} follows a GOAWAY with an error`;
     if (payload.length > given.frameBytes) return `${where} is larger than the peer takes`;
-    if (continued !== 0 && (type !== FrameType.Continuation || streamId !== continued)) return `${where} interrupts a header block`;
+    if (continued !== 0 && (type !== FrameType.Continuation || streamId !== continued))
+      return `${where} interrupts a header block`;
     switch (type) {
       case FrameType.Data:
       case FrameType.Headers:
@@ -75,7 +86,8 @@ export function auditOutput(output: Buffer, input: Buffer, isServer: boolean): s
           const bytes = (sent.get(streamId) ?? 0) + payload.length;
           sent.set(streamId, bytes);
           sentInAll += payload.length;
-          if (bytes > given.initialWindow + (given.streamCredit.get(streamId) ?? 0)) return `${where} is beyond the window of its stream`;
+          if (bytes > given.initialWindow + (given.streamCredit.get(streamId) ?? 0))
+            return `${where} is beyond the window of its stream`;
           if (sentInAll > given.connectionWindow) return `${where} is beyond the window of the connection`;
           if ((flags & Flag.EndStream) !== 0) ended.add(streamId);
         } else {
@@ -108,8 +120,10 @@ export function auditOutput(output: Buffer, input: Buffer, isServer: boolean): s
       const block = Buffer.concat(blockParts);
       const names: string[] = [];
       const sink = { field: (_kind: number, name: string) => void names.push(name) };
-      if (!decoder.decode(block, 0, block.length, sink)) return `${where} completes a header block that does not decode`;
-      if (isServer && names[0] !== ':status' && names.some((name) => name.startsWith(':'))) return `${where} has ${names.join()}`;
+      if (!decoder.decode(block, 0, block.length, sink))
+        return `${where} completes a header block that does not decode`;
+      if (isServer && names[0] !== ':status' && names.some((name) => name.startsWith(':')))
+        return `${where} has ${names.join()}`;
       if (blockEnds) ended.add(continued);
       continued = 0;
     }

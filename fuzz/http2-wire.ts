@@ -22,7 +22,16 @@ export interface Conversation {
   server: Buffer;
 }
 
-const NAMES = ['accept', 'cookie', 'x-a', 'x-long-name-of-a-field', 'authorization', 'user-agent', 'te', 'content-type'];
+const NAMES = [
+  'accept',
+  'cookie',
+  'x-a',
+  'x-long-name-of-a-field',
+  'authorization',
+  'user-agent',
+  'te',
+  'content-type',
+];
 const VALUES = ['', 'trailers', 'a=b', '*/*', 'text/html; charset=utf-8', 'v'.repeat(300), '\xe9\xff', 'x\ty'];
 const PATHS = ['/', '/a', '/a/b?c=d', '/%00', `/${'p'.repeat(200)}`];
 
@@ -30,12 +39,19 @@ export function randomHeaders(random: Random, most: number): Headers {
   const headers: Headers = [];
   for (let i = random.below(most + 1); i > 0; i--) {
     const name = random.pick(NAMES);
-    headers.push(name, name === 'te' ? 'trailers' : `${random.pick(VALUES)}${random.chance(30) ? random.below(1000) : ''}`);
+    headers.push(
+      name,
+      name === 'te' ? 'trailers' : `${random.pick(VALUES)}${random.chance(30) ? random.below(1000) : ''}`,
+    );
   }
   return headers;
 }
 
-export function planRequests(random: Random, most: number, path: (index: number) => string = () => random.pick(PATHS)): PlannedRequest[] {
+export function planRequests(
+  random: Random,
+  most: number,
+  path: (index: number) => string = () => random.pick(PATHS),
+): PlannedRequest[] {
   return Array.from({ length: 1 + random.below(most) }, (_, index) => {
     const method = random.pick(['GET', 'GET', 'POST', 'POST', 'HEAD', 'PUT']);
     const hasBody = method === 'POST' || method === 'PUT';
@@ -61,7 +77,12 @@ export function planRequests(random: Random, most: number, path: (index: number)
 }
 
 /** Has a client of the codec make these requests of a server of the codec, which answers as chance has it. */
-export function converse(random: Random, requests: readonly PlannedRequest[], clientOptions: Partial<H2Options>, serverOptions: Partial<H2Options>): Conversation {
+export function converse(
+  random: Random,
+  requests: readonly PlannedRequest[],
+  clientOptions: Partial<H2Options>,
+  serverOptions: Partial<H2Options>,
+): Conversation {
   const pair = new H2Pair();
   const said = { client: [] as Buffer[], server: [] as Buffer[] };
   const answer = (stream: H2Stream) => {
@@ -132,20 +153,44 @@ export function hpackGarbage(random: Random): Buffer {
         parts.push(Buffer.from([0x20 | random.below(32), random.below(256)]));
         break;
       case 2:
-        parts.push(Buffer.from([random.pick([0xff, 0x7f, 0x3f, 0x1f, 0x0f]), ...random.bytes(1 + random.below(10)).map((b) => b | 0x80)]));
+        parts.push(
+          Buffer.from([
+            random.pick([0xff, 0x7f, 0x3f, 0x1f, 0x0f]),
+            ...random.bytes(1 + random.below(10)).map((b) => b | 0x80),
+          ]),
+        );
         break;
       case 3: {
         const name = random.bytes(random.below(12));
         const value = random.bytes(random.below(12));
         const huffman = random.chance(50) ? 0x80 : 0;
-        parts.push(Buffer.from([random.pick([0x40, 0x00, 0x10]), huffman | name.length, ...name, huffman | value.length, ...value]));
+        parts.push(
+          Buffer.from([
+            random.pick([0x40, 0x00, 0x10]),
+            huffman | name.length,
+            ...name,
+            huffman | value.length,
+            ...value,
+          ]),
+        );
         break;
       }
       case 4:
-        parts.push(Buffer.from([random.pick([0x40, 0x00, 0x10]) | random.below(64), random.below(128), ...random.bytes(random.below(20))]));
+        parts.push(
+          Buffer.from([
+            random.pick([0x40, 0x00, 0x10]) | random.below(64),
+            random.below(128),
+            ...random.bytes(random.below(20)),
+          ]),
+        );
         break;
       case 5:
-        parts.push(block([random.pick([':method', ':path', ':status', ':authority', ':scheme', 'host', 'x']), random.pick(['GET', '/', '200', 'a', 'http', '\r\n', '', 'a\0b'])]));
+        parts.push(
+          block([
+            random.pick([':method', ':path', ':status', ':authority', ':scheme', 'host', 'x']),
+            random.pick(['GET', '/', '200', 'a', 'http', '\r\n', '', 'a\0b']),
+          ]),
+        );
         break;
       default:
         parts.push(random.bytes(random.below(30)));
@@ -183,13 +228,16 @@ function poisonedHead(random: Random): Buffer {
     [':path', random.pick(['/', '*', '', '/a b', '/a\r\nb', '/#', 'a'])],
     [':authority', random.pick(['a.test', 'a.test:80', 'u@a', '', 'a b'])],
   ];
-  if (random.chance(50)) fields.splice(0, 4, [':method', 'GET'], [':scheme', 'http'], [':path', '/'], [':authority', 'a.test']);
+  if (random.chance(50))
+    fields.splice(0, 4, [':method', 'GET'], [':scheme', 'http'], [':path', '/'], [':authority', 'a.test']);
   if (random.chance(10)) fields.splice(0, 4, [':status', random.pick(['200', '100', '101', '99', '2000', '', 'abc'])]);
   for (let i = random.below(4); i > 0; i--) fields.splice(random.below(fields.length + 1), 0, random.pick(POISON));
   return block(...fields);
 }
 
-const SETTING_VALUES = [0, 1, 2, 100, 4096, 16_383, 16_384, 65_535, 65_536, 0xff_ffff, 0x7fff_ffff, 0x8000_0000, 0xffff_ffff];
+const SETTING_VALUES = [
+  0, 1, 2, 100, 4096, 16_383, 16_384, 65_535, 65_536, 0xff_ffff, 0x7fff_ffff, 0x8000_0000, 0xffff_ffff,
+];
 
 /** One frame, sensible or not, on some stream. */
 export function randomFrame(random: Random): Buffer {
@@ -201,15 +249,34 @@ export function randomFrame(random: Random): Buffer {
     case 1:
       return frame(FrameType.Headers, random.pick([4, 5]), id, poisonedHead(random));
     case 2:
-      return frame(FrameType.Settings, random.chance(80) ? 0 : flags, random.chance(90) ? 0 : id, randomSettings(random));
+      return frame(
+        FrameType.Settings,
+        random.chance(80) ? 0 : flags,
+        random.chance(90) ? 0 : id,
+        randomSettings(random),
+      );
     case 3:
       return frame(FrameType.WindowUpdate, flags, id, uint32(random.pick(SETTING_VALUES)));
     case 4:
       return frame(FrameType.RstStream, flags, id, uint32(random.below(20)));
     case 5:
-      return frame(FrameType.Goaway, flags, random.chance(90) ? 0 : id, Buffer.concat([uint32(random.pick([0, 1, 3, 0x7fff_ffff])), uint32(random.below(15)), random.bytes(random.below(20))]));
+      return frame(
+        FrameType.Goaway,
+        flags,
+        random.chance(90) ? 0 : id,
+        Buffer.concat([
+          uint32(random.pick([0, 1, 3, 0x7fff_ffff])),
+          uint32(random.below(15)),
+          random.bytes(random.below(20)),
+        ]),
+      );
     case 6:
-      return frame(FrameType.Ping, random.pick([0, 1, flags]), random.chance(90) ? 0 : id, random.bytes(random.chance(90) ? 8 : random.below(12)));
+      return frame(
+        FrameType.Ping,
+        random.pick([0, 1, flags]),
+        random.chance(90) ? 0 : id,
+        random.bytes(random.chance(90) ? 8 : random.below(12)),
+      );
     case 7:
       return frame(FrameType.Priority, flags, id, random.bytes(random.chance(80) ? 5 : random.below(9)));
     case 8:
@@ -222,7 +289,9 @@ export function randomFrame(random: Random): Buffer {
       const padded = random.chance(40);
       const padding = random.below(40);
       const content = random.bytes(random.below(100));
-      const payload = padded ? Buffer.concat([Buffer.from([padding]), content, Buffer.alloc(random.chance(80) ? padding : random.below(40))]) : content;
+      const payload = padded
+        ? Buffer.concat([Buffer.from([padding]), content, Buffer.alloc(random.chance(80) ? padding : random.below(40))])
+        : content;
       return frame(FrameType.Data, (padded ? 8 : 0) | (random.chance(30) ? 1 : 0), id, payload);
     }
   }
@@ -230,7 +299,10 @@ export function randomFrame(random: Random): Buffer {
 
 function randomSettings(random: Random): Buffer {
   const entries = Array.from({ length: random.below(5) }, () =>
-    Buffer.concat([Buffer.from([0, random.chance(90) ? 1 + random.below(8) : random.below(256)]), uint32(random.pick(SETTING_VALUES))]),
+    Buffer.concat([
+      Buffer.from([0, random.chance(90) ? 1 + random.below(8) : random.below(256)]),
+      uint32(random.pick(SETTING_VALUES)),
+    ]),
   );
   return random.chance(95) ? Buffer.concat(entries) : random.bytes(random.below(20));
 }
@@ -289,7 +361,8 @@ export function mutateFrames(random: Random, bytes: Buffer, times: number): Buff
       }
       case 10: {
         const flood = random.chance(70) ? randomFrame(random) : old;
-        if (flood.length < 100) frames.splice(at, 0, ...Array.from({ length: random.pick([20, 200, 5000]) }, () => flood));
+        if (flood.length < 100)
+          frames.splice(at, 0, ...Array.from({ length: random.pick([20, 200, 5000]) }, () => flood));
         break;
       }
       default:
@@ -306,13 +379,22 @@ function cutHeaders(random: Random, old: Buffer): Buffer[] {
   const id = old.readUInt32BE(5);
   const payload = old.subarray(9);
   const at = random.below(payload.length + 1);
-  const parts = [frame(FrameType.Headers, old[4] & ~4, id, payload.subarray(0, at)), frame(FrameType.Continuation, 4, id, payload.subarray(at))];
+  const parts = [
+    frame(FrameType.Headers, old[4] & ~4, id, payload.subarray(0, at)),
+    frame(FrameType.Continuation, 4, id, payload.subarray(at)),
+  ];
   if (random.chance(20)) parts.splice(1, 0, randomFrame(random));
-  if (random.chance(20)) parts.splice(1, 0, ...Array.from({ length: 1 + random.below(40) }, () => frame(FrameType.Continuation, 0, id)));
+  if (random.chance(20))
+    parts.splice(1, 0, ...Array.from({ length: 1 + random.below(40) }, () => frame(FrameType.Continuation, 0, id)));
   return parts;
 }
 
 function pad(random: Random, old: Buffer): Buffer {
   const padding = random.below(60);
-  return frame(old[3], old[4] | 8, old.readUInt32BE(5), Buffer.concat([Buffer.from([padding]), old.subarray(9), Buffer.alloc(random.chance(80) ? padding : 0)]));
+  return frame(
+    old[3],
+    old[4] | 8,
+    old.readUInt32BE(5),
+    Buffer.concat([Buffer.from([padding]), old.subarray(9), Buffer.alloc(random.chance(80) ? padding : 0)]),
+  );
 }

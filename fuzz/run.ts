@@ -26,7 +26,8 @@ const { values } = parseArgs({
 });
 const names = values.only ?? Object.keys(TARGETS);
 const unknown = names.filter((name) => !(name in TARGETS));
-if (unknown.length > 0) throw new Error(`there is no target ${unknown.join(', ')}; there are: ${Object.keys(TARGETS).join(', ')}`);
+if (unknown.length > 0)
+  throw new Error(`there is no target ${unknown.join(', ')}; there are: ${Object.keys(TARGETS).join(', ')}`);
 const seed = values.seed === undefined ? Math.floor(Math.random() * 0x7fff_ffff) : wholeNumber('seed', values.seed);
 const seconds = values.seconds === undefined ? DEFAULT_SECONDS : wholeNumber('seconds', values.seconds);
 const only = values.case === undefined ? undefined : wholeNumber('case', values.case);
@@ -37,7 +38,10 @@ for (const name of names) {
   try {
     const outcome = await fuzz(target, { seed, durationMs: seconds * 1000, only });
     const { cases, bytes, kinds, heapGrowthBytes, finding } = outcome;
-    const growth = heapGrowthBytes === null ? '' : `, heap ${heapGrowthBytes >= 0 ? '+' : ''}${(heapGrowthBytes / 1e6).toFixed(1)} MB`;
+    const growth =
+      heapGrowthBytes === null
+        ? ''
+        : `, heap ${heapGrowthBytes >= 0 ? '+' : ''}${(heapGrowthBytes / 1e6).toFixed(1)} MB`;
     const each = Object.entries(kinds).map(([kind, n]) => `${n} ${kind}`);
     console.log(`${name}: ${cases} cases, ${(bytes / 1e6).toFixed(1)} MB${growth} (${each.join(', ')})`);
     if (finding !== null) {

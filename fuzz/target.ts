@@ -7,6 +7,8 @@ export interface FuzzCase {
   readonly input: Buffer;
   /** Null when everything holds, else what does not. Deterministic, so that the input can be made smaller. */
   check(input: Buffer): string | null | Promise<string | null>;
+  /** Parts of an input that can go one by one, before bytes do; none: bytes are all there is. */
+  parts?(input: Buffer): Buffer[];
 }
 
 /** Something to throw inputs at. */

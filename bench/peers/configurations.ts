@@ -45,7 +45,12 @@ http { ${nginxHttp(dir)}
 }
 
 /** Two hops over HTTP/1.1 with mutual TLS; bodies are streamed, as in every other proxy here. */
-export function nginxTwoHops(dir: string, app: AppPorts, ports: { front: number; inbound: number }, files: CredentialFiles): string {
+export function nginxTwoHops(
+  dir: string,
+  app: AppPorts,
+  ports: { front: number; inbound: number },
+  files: CredentialFiles,
+): string {
   const keep = 'keepalive 1024; keepalive_requests 100000000;';
   return `${nginxMain(dir)}
 http { ${nginxHttp(dir)}

@@ -8,8 +8,8 @@ import { QUICK } from '../support/quick.ts';
 import { type Figure, mb } from '../support/report.ts';
 import { atConstantRate } from './latency.ts';
 import { h2load, wrkRequests } from './load.ts';
-import { ROUNDS, SECONDS, spread } from './rounds.ts';
-import { type Bed, startMesh, type System } from './systems.ts';
+import { errorsOf, ROUNDS, SECONDS, skipped, spread } from './rounds.ts';
+import { type Bed, type System, startMesh } from './systems.ts';
 import type { Field } from './throughput.ts';
 
 const WANTED = 10_000;
@@ -52,7 +52,10 @@ function createProbe(bed: Bed, name: string): Probe {
 /** Idle connections, then memory under load with them, on a data plane of its own. */
 export async function idleConnections({ bed }: Field): Promise<Figure[]> {
   const count = Math.min(WANTED, fileLimit() - SPARE_FILES);
-  if (count < 100) return [{ what: 'idle connections', value: `skipped: only ${fileLimit()} open files allowed`, goal: '', met: null }];
+  if (count < 100)
+    return [
+      { what: 'idle connections', value: `skipped: only ${fileLimit()} open files allowed`, goal: '', met: null },
+    ];
   const bare = await bareSockets(bed, count);
   const probe = createProbe(bed, 'mesh');
   const mesh = await startMesh(bed, probe.env);
@@ -60,14 +63,17 @@ export async function idleConnections({ bed }: Field): Promise<Figure[]> {
     const quiet = await repeatedP99(bed, mesh);
     await holding(bed, mesh.h1!, FIRST, async () => {});
     const before = await probe.read(mesh.pid);
-    return await holding(bed, mesh.h1!, count, async () => {
+    const figures = await holding(bed, mesh.h1!, count, async () => {
       const after = await probe.read(mesh.pid);
-      const each = { rss: (after.rss - before.rss) / count, heap: (after.heapUsed + after.external - before.heapUsed - before.external) / count };
+      const each = {
+        rss: (after.rss - before.rss) / count,
+        heap: (after.heapUsed + after.external - before.heapUsed - before.external) / count,
+      };
       const beyond = each.rss - bare.rss;
       const crowded = await repeatedP99(bed, mesh);
       const growth = median(crowded.p99) / median(quiet.p99);
       const errors = [...quiet.errors, ...crowded.errors];
-      const figures: Figure[] = [
+      return [
         {
           what: `${count.toLocaleString('en')} idle connections: memory of each beyond the bare socket's`,
           value: `${kb(beyond)} (${kb(each.rss)} resident, of which heap and buffers ${kb(each.heap)}; a bare socket in Node ${kb(bare.rss)})`,
@@ -80,9 +86,10 @@ export async function idleConnections({ bed }: Field): Promise<Figure[]> {
           goal: 'unchanged (within 10 %)',
           met: errors.length === 0 && growth <= 1.1,
         },
+        ...(await memoryUnderLoad(bed, mesh, count)),
       ];
-      return [...figures, ...(await memoryUnderLoad(bed, mesh, probe, count))];
     });
+    return [...figures, ...(await memoryGrowth(bed, mesh, probe))];
   } finally {
     await mesh.stop();
   }
@@ -103,16 +110,22 @@ async function bareSockets(bed: Bed, count: number): Promise<{ rss: number }> {
   }
 }
 
-/** Does something while so many connections are open. */
+/** Does something while so many connections are open, and sees that they all stay open. */
 async function holding<T>(bed: Bed, port: number, count: number, work: () => Promise<T>): Promise<T> {
   const client: Running = start(bed.cores.load, process.execPath, [bed.programs.idle, String(port), String(count)]);
   try {
-    const { open, failed } = JSON.parse(await client.firstLine) as { open: number; failed: number };
-    if (open !== count || failed > 0) throw new Error(`${failed} of ${count} connections failed, ${open} are open`);
-    return await work();
+    checkOpen(await client.firstLine, count);
+    const result = await work();
+    checkOpen((await client.stop()).trim().split('\n').at(-1)!, count);
+    return result;
   } finally {
     await client.stop();
   }
+}
+
+function checkOpen(report: string, count: number): void {
+  const { open, failed } = JSON.parse(report) as { open: number; failed: number };
+  if (open !== count || failed > 0) throw new Error(`${failed} of ${count} connections failed, ${open} are open`);
 }
 
 async function repeatedP99(bed: Bed, mesh: System): Promise<{ p99: number[]; errors: string[] }> {
@@ -127,40 +140,39 @@ async function repeatedP99(bed: Bed, mesh: System): Promise<{ p99: number[]; err
   return { p99, errors };
 }
 
-async function memoryUnderLoad(bed: Bed, mesh: System, probe: Probe, idle: number): Promise<Figure[]> {
-  const figures: Figure[] = [];
-  if (installed('wrk')) {
-    let most = 0;
-    let errors: readonly string[] = [];
-    const load = wrkRequests(bed, mesh, { connections: 32, seconds: QUICK ? 1 : 10 }).then((sample) => {
-      errors = sample.errors;
-    });
-    await whilePending(load, async () => {
-      most = Math.max(most, await residentOf(mesh.pid));
-    });
-    figures.push({
-      what: `resident memory of the data plane, ${idle.toLocaleString('en')} idle connections and 32 busy ones, at most`,
-      value: mb(most) + (errors.length > 0 ? `, ERRORS: ${errors[0]}` : ''),
-      goal: 'under 120 MB',
-      met: errors.length === 0 && most < 120e6,
-    });
-  }
-  if (installed('h2load')) {
-    const send = async (requests: number): Promise<readonly string[]> =>
-      (await h2load(bed, mesh, { connections: 4, streams: 16, requests })).errors;
-    const errors = [...(await send(EARLY_REQUESTS))];
-    const early = await probe.read(mesh.pid);
-    errors.push(...(await send(REQUESTS - EARLY_REQUESTS)));
-    const late = await probe.read(mesh.pid);
-    const grown = late.rss - early.rss;
-    figures.push({
-      what: `growth from ${EARLY_REQUESTS.toLocaleString('en')} to ${REQUESTS.toLocaleString('en')} requests, after garbage collection`,
-      value: `${(grown / 1e6).toFixed(1)} MB resident, ${((late.heapUsed - early.heapUsed) / 1e6).toFixed(1)} MB heap${errors.length > 0 ? `, ERRORS: ${errors[0]}` : ''}`,
+async function memoryUnderLoad(bed: Bed, mesh: System, idle: number): Promise<Figure[]> {
+  const what = `resident memory of the data plane, ${idle.toLocaleString('en')} idle connections and 32 busy ones, at most`;
+  if (!installed('wrk')) return [skipped(what, 'wrk')];
+  let most = 0;
+  let errors: readonly string[] = [];
+  const load = wrkRequests(bed, mesh, { connections: 32, seconds: QUICK ? 1 : 10 }).then((sample) => {
+    errors = sample.errors;
+  });
+  await whilePending(load, async () => {
+    most = Math.max(most, await residentOf(mesh.pid));
+  });
+  const met = errors.length === 0 && most < 120e6;
+  return [{ what, value: mb(most) + errorsOf([{ errors }]), goal: 'under 120 MB', met }];
+}
+
+async function memoryGrowth(bed: Bed, mesh: System, probe: Probe): Promise<Figure[]> {
+  const what = `growth of memory from ${EARLY_REQUESTS.toLocaleString('en')} to ${REQUESTS.toLocaleString('en')} requests, after garbage collection`;
+  if (!installed('h2load')) return [skipped(what, 'h2load')];
+  const first = await h2load(bed, mesh, { connections: 4, streams: 16, requests: EARLY_REQUESTS });
+  const early = await probe.read(mesh.pid);
+  const rest = await h2load(bed, mesh, { connections: 4, streams: 16, requests: REQUESTS - EARLY_REQUESTS });
+  const late = await probe.read(mesh.pid);
+  const grown = late.rss - early.rss;
+  const heap = late.heapUsed - early.heapUsed;
+  const failed = errorsOf([first, rest]);
+  return [
+    {
+      what,
+      value: `${(grown / 1e6).toFixed(1)} MB resident, ${(heap / 1e6).toFixed(1)} MB heap${failed}`,
       goal: `none (within ${GROWTH_BYTES / 1e6} MB)`,
-      met: errors.length === 0 && grown < GROWTH_BYTES,
-    });
-  }
-  return figures;
+      met: failed === '' && grown < GROWTH_BYTES,
+    },
+  ];
 }
 
 async function whilePending(work: Promise<void>, look: () => Promise<void>): Promise<void> {

@@ -4,10 +4,10 @@ import { median } from '../support/mesh.ts';
 import { installed } from '../support/processes.ts';
 import { QUICK } from '../support/quick.ts';
 import type { Figure } from '../support/report.ts';
+import type { AppPorts } from './configurations.ts';
 import { type Sample, wrkRequests } from './load.ts';
 import { alternate, errorsOf, skipped, spread } from './rounds.ts';
-import { type AppPorts } from './configurations.ts';
-import { type Bed, meshServices, startMesh, type System } from './systems.ts';
+import { type Bed, meshServices, type System, startMesh } from './systems.ts';
 import type { Field } from './throughput.ts';
 
 const ROUTES = QUICK ? [1, 10_000] : [1, 100, 1_000, 10_000];
@@ -16,6 +16,8 @@ const CONNECTIONS = QUICK ? [1, 32, 1_000] : [1, 8, 32, 100, 300, 1_000];
 /** With fewer connections there is less to gather into one write, in any proxy. */
 const FULL_CONNECTIONS = 32;
 const FLAT = 1.1;
+/** For the handshakes of 200 links, and for the code of so many of them. */
+const LINKS_SECONDS = QUICK ? 1 : 4;
 
 interface Point {
   label: string;
@@ -34,14 +36,36 @@ export async function curves({ bed }: Field): Promise<Figure[]> {
   const { mesh } = system;
   try {
     return [
-      ...(await curve('routes of one service', ROUTES.map((n) => routesPoint(bed, system, mesh, n)))),
-      ...(await curve('services, one of them asked', SERVICES.map((n) => servicesPoint(bed, system, mesh, n, false)))),
-      ...(await curve('services, all asked in turn, each over its own link', SERVICES.map((n) => servicesPoint(bed, system, mesh, n, true)))),
-      ...(await curve('connections', CONNECTIONS.map((n) => connectionsPoint(bed, system, mesh, n)))),
+      ...(await curve(
+        'routes of one service',
+        ROUTES.map((n) => routesPoint(bed, system, mesh, n)),
+      )),
+      ...(await curve(
+        'services, one of them asked',
+        SERVICES.map((n) => servicesPoint(bed, system, mesh, n, false)),
+      )),
+      ...(await curve(
+        'services, all asked in turn, each over its own link',
+        SERVICES.map((n) => servicesPoint(bed, system, mesh, n, true)),
+      )),
+      ...(await curve(
+        'connections',
+        CONNECTIONS.map((n) => connectionsPoint(bed, system, mesh, n)),
+      )),
     ];
   } finally {
     await system.stop();
   }
+}
+
+/** Measures what was just put in force; its links are made and its code is warm before. */
+async function warm(
+  seconds: number,
+  measure: (seconds: number) => Promise<Sample>,
+  warmUpSeconds = 1,
+): Promise<Sample> {
+  await measure(warmUpSeconds);
+  return measure(seconds);
 }
 
 async function curve(what: string, points: readonly Point[]): Promise<Figure[]> {
@@ -57,7 +81,7 @@ async function curve(what: string, points: readonly Point[]): Promise<Figure[]> 
     const last = point === points.at(-1) && judged.includes(point);
     const against = point === base ? '' : `, ${growth.toFixed(2)}x`;
     return {
-      what: `cost of a request, ${point.label} ${what}`,
+      what: `cost of a request by ${what}: ${point.label}`,
       value: `${spread(costs, (value) => `${value.toFixed(1)} us`)}${against}${failed}`,
       goal: last ? `within 10 % of ${base.label}` : '',
       met: last ? failed === '' && growth <= FLAT : failed === '' ? null : false,
@@ -66,7 +90,9 @@ async function curve(what: string, points: readonly Point[]): Promise<Figure[]> 
 }
 
 function routesPoint(bed: Bed, system: System, mesh: MeasuredMesh, count: number): Point {
-  const routes: RouteConfig[] = Array.from({ length: count - 1 }, (_, i) => ({ matches: [{ path: { prefix: `/api/v${i}` } }] }));
+  const routes: RouteConfig[] = Array.from({ length: count - 1 }, (_, i) => ({
+    matches: [{ path: { prefix: `/api/v${i}` } }],
+  }));
   // A path in the middle: it must be the table that makes it cheap, not luck.
   const path = count === 1 ? '/api/v0/orders' : `/api/v${count >> 1}/orders`;
   return {
@@ -74,7 +100,7 @@ function routesPoint(bed: Bed, system: System, mesh: MeasuredMesh, count: number
     judged: true,
     async measure(seconds) {
       await mesh.apply({ ...meshServices(bed.app), one: { port: bed.app.h1, routes: [...routes, {}] } });
-      return wrkRequests(bed, system, { connections: 32, seconds, path });
+      return warm(seconds, (seconds) => wrkRequests(bed, system, { connections: 32, seconds, path }));
     },
   };
 }
@@ -86,8 +112,12 @@ function servicesPoint(bed: Bed, system: System, mesh: MeasuredMesh, count: numb
     judged: !all,
     async measure(seconds) {
       await mesh.apply(services(bed.app, names));
-      if (!all) return wrkRequests(bed, system, { connections: 32, seconds });
-      return wrkRequests(bed, system, { connections: 32, seconds, hosts: names }, mesh.outbound);
+      if (!all) return warm(seconds, (seconds) => wrkRequests(bed, system, { connections: 32, seconds }));
+      return warm(
+        seconds,
+        (seconds) => wrkRequests(bed, system, { connections: 32, seconds, hosts: names }, mesh.outbound),
+        LINKS_SECONDS,
+      );
     },
   };
 }
@@ -102,7 +132,7 @@ function connectionsPoint(bed: Bed, system: System, mesh: MeasuredMesh, count: n
     judged: count >= FULL_CONNECTIONS,
     async measure(seconds) {
       await mesh.apply(meshServices(bed.app));
-      return wrkRequests(bed, system, { connections: count, seconds });
+      return warm(seconds, (seconds) => wrkRequests(bed, system, { connections: count, seconds }));
     },
   };
 }

@@ -21,7 +21,9 @@ export async function oneConnection(field: Field): Promise<Figure[]> {
   const what = 'one connection, added to the latency of the backend alone';
   if (!installed('wrk')) return [skipped(what, 'wrk')];
   const { bed, mesh } = field;
-  const results = await alternate(ways(field), (system, seconds) => wrkRequests(bed, system, { connections: 1, seconds }));
+  const results = await alternate(ways(field), (system, seconds) =>
+    wrkRequests(bed, system, { connections: 1, seconds }),
+  );
   const figures: Figure[] = [];
   for (const [quantile, name, most] of [
     ['p50', 'median', 1.1],
@@ -29,7 +31,12 @@ export async function oneConnection(field: Field): Promise<Figure[]> {
   ] as const) {
     const mine = added(results, mesh, bed.direct, quantile);
     const failed = errorsOf(results.get(mesh)!);
-    figures.push({ what: `${what}: ${name}`, value: spread(mine, fine) + failed, goal: '', met: failed === '' ? null : false });
+    figures.push({
+      what: `${what}: ${name}`,
+      value: spread(mine, fine) + failed,
+      goal: '',
+      met: failed === '' ? null : false,
+    });
     for (const peer of results.keys()) {
       if (peer === mesh || peer === bed.direct) continue;
       const theirs = added(results, peer, bed.direct, quantile);
@@ -73,7 +80,13 @@ export async function constantRate(field: Field): Promise<Figure[]> {
   const alone = results.get(bed.direct)!;
   figures.push({
     what: '... the backend alone, the client included',
-    value: `median ${spread(alone.map((r) => r.p50), fine)}, p99 ${spread(alone.map((r) => r.p99), fine)}`,
+    value: `median ${spread(
+      alone.map((r) => r.p50),
+      fine,
+    )}, p99 ${spread(
+      alone.map((r) => r.p99),
+      fine,
+    )}`,
     goal: '',
     met: null,
   });
@@ -100,7 +113,12 @@ function ways({ bed, mesh, peers }: Field): System[] {
   return [bed.direct, mesh, ...peers].filter((system) => system.h1 !== null);
 }
 
-function added(results: ReadonlyMap<System, Latency[]>, system: System, direct: System, quantile: 'p50' | 'p99'): number[] {
+function added(
+  results: ReadonlyMap<System, Latency[]>,
+  system: System,
+  direct: System,
+  quantile: 'p50' | 'p99',
+): number[] {
   const base = results.get(direct)!;
   return results.get(system)!.map((sample, i) => sample[quantile] - base[i][quantile]);
 }

@@ -107,7 +107,8 @@ export function wrkRequests(bed: Bed, system: System, options: WrkOptions, port 
   return metered(system, async () => {
     const { report, errors } = await wrk(bed, port, options);
     const least = BODY_BYTES[options.path ?? '/'] ?? JSON_BODY.length;
-    if (report.bytes < report.requests * least) errors.push(`only ${report.bytes} bytes for ${report.requests} requests`);
+    if (report.bytes < report.requests * least)
+      errors.push(`only ${report.bytes} bytes for ${report.requests} requests`);
     return { amount: report.requests, seconds: report.micros / 1e6, p50: report.p50, p99: report.p99, errors };
   });
 }
@@ -126,7 +127,8 @@ export function wrkUpload(bed: Bed, system: System, options: WrkOptions): Promis
     const before = await sinkTotal(bed);
     const { report, errors } = await wrk(bed, system.upload!, { ...options, path: '/upload' });
     const bytes = (await sinkTotal(bed)) - before;
-    if (bytes < report.requests * options.upload!) errors.push(`the sink got ${bytes} bytes of ${report.requests} uploads`);
+    if (bytes < report.requests * options.upload!)
+      errors.push(`the sink got ${bytes} bytes of ${report.requests} uploads`);
     return { amount: bytes / 1e6, seconds: report.micros / 1e6, errors };
   });
 }
@@ -164,7 +166,8 @@ export function h2load(bed: Bed, system: System, options: H2loadOptions, port = 
     const errors: string[] = [];
     if (good < done || failed > 0) errors.push(`${done - good} of ${done} not 2xx, ${failed} failed`);
     // At the end of the time a stream may have its status and not its body yet.
-    if (bytes < (good - connections * streams) * JSON_BODY.length) errors.push(`only ${bytes} bytes for ${good} requests`);
+    if (bytes < (good - connections * streams) * JSON_BODY.length)
+      errors.push(`only ${bytes} bytes for ${good} requests`);
     const [, value, unit] = /finished in ([\d.]+)(ms|us|s)/.exec(text) ?? ['', '0', 's'];
     const took = Number(value) / (unit === 's' ? 1 : unit === 'ms' ? 1e3 : 1e6);
     return { amount: good, seconds: seconds ?? took, errors };
@@ -198,11 +201,13 @@ export function handshakes(bed: Bed, system: System, seconds: number): Promise<S
 export async function verify(bed: Bed, system: System): Promise<void> {
   const expect = (what: string, got: { status: number; body: Buffer }, body: Buffer) => {
     if (got.status !== 200) throw new Error(`${system.name}: ${what} is answered with ${got.status}`);
-    if (digest(got.body) !== digest(body)) throw new Error(`${system.name}: ${what} has a wrong body of ${got.body.length} bytes`);
+    if (digest(got.body) !== digest(body))
+      throw new Error(`${system.name}: ${what} has a wrong body of ${got.body.length} bytes`);
   };
   if (system.h1 !== null) {
     expect('GET /', await get(system.h1, '/'), Buffer.from(JSON_BODY));
-    for (const [url, bytes] of Object.entries(BODY_BYTES)) expect(`GET ${url}`, await get(system.h1, url), bodyOf(bytes));
+    for (const [url, bytes] of Object.entries(BODY_BYTES))
+      expect(`GET ${url}`, await get(system.h1, url), bodyOf(bytes));
   }
   if (system.h2 !== null) expect('GET / over HTTP/2', await getHttp2(system.h2), Buffer.from(JSON_BODY));
   if (system.upload !== null) {

@@ -11,7 +11,10 @@ export const SECONDS = QUICK ? 1 : 3;
  * Measures each subject once in every round. The order turns from round to round, so that none always comes first or
  * after the same one. The first turn only warms up.
  */
-export async function alternate<S, T>(subjects: readonly S[], measure: (subject: S, seconds: number) => Promise<T>): Promise<Map<S, T[]>> {
+export async function alternate<S, T>(
+  subjects: readonly S[],
+  measure: (subject: S, seconds: number) => Promise<T>,
+): Promise<Map<S, T[]>> {
   const results = new Map<S, T[]>(subjects.map((subject) => [subject, []]));
   for (const subject of subjects) await measure(subject, 1);
   for (let round = 0; round < ROUNDS; round++) {
@@ -31,7 +34,10 @@ export function spread(values: readonly number[], format: (value: number) => str
 }
 
 export const ratio = (value: number): string => `${value.toFixed(2)}x`;
-export const whole = (unit: string) => (value: number): string => `${Math.round(value).toLocaleString('en')} ${unit}`;
+export const whole =
+  (unit: string) =>
+  (value: number): string =>
+    `${Math.round(value).toLocaleString('en')} ${unit}`;
 
 /** Round by round. */
 export function ratios(ours: readonly number[], theirs: readonly number[]): number[] {

@@ -42,7 +42,7 @@ export interface System {
   readonly h2: number | null;
   readonly upload: number | null;
   readonly inbound: number | null;
-  stop(): Promise<void>;
+  stop(): Promise<unknown>;
 }
 
 /** 78 bytes. */
@@ -52,11 +52,16 @@ export const BODY_64K = '/files/64k';
 export const BODY_100M = '/files/100m';
 export const BODY_BYTES: Record<string, number> = { [KILOBYTE]: 1 << 10, [BODY_64K]: 64 << 10, [BODY_100M]: 100 << 20 };
 
-export async function startBackend(dir: string, programs: Programs, cores: Cores): Promise<{ app: AppPorts; direct: System }> {
+export async function startBackend(
+  dir: string,
+  programs: Programs,
+  cores: Cores,
+): Promise<{ app: AppPorts; direct: System }> {
   const own = path.join(dir, 'backend');
   const files = path.join(own, 'www/files');
   await mkdir(files, { recursive: true });
-  for (const [url, bytes] of Object.entries(BODY_BYTES)) await writeFile(path.join(files, path.basename(url)), bodyOf(bytes));
+  for (const [url, bytes] of Object.entries(BODY_BYTES))
+    await writeFile(path.join(files, path.basename(url)), bodyOf(bytes));
   const node = start(cores.load, process.execPath, [programs.backend, JSON_BODY, files]);
   const ports = JSON.parse(await node.firstLine) as BackendPorts;
   const direct = { name: 'direct', upload: ports.sink, inbound: null };
@@ -109,7 +114,13 @@ export function meshServices(app: AppPorts): Parameters<MeasuredMesh['apply']>[0
 }
 
 export async function startMesh(bed: Bed, env: Record<string, string> = {}): Promise<System & { mesh: MeasuredMesh }> {
-  const mesh = await startMeasuredMesh(bed.programs.dataPlane, bed.authority, bed.cores.proxy, meshServices(bed.app), env);
+  const mesh = await startMeasuredMesh(
+    bed.programs.dataPlane,
+    bed.authority,
+    bed.cores.proxy,
+    meshServices(bed.app),
+    env,
+  );
   return {
     name: 'mesh',
     pid: mesh.pid,
@@ -147,7 +158,12 @@ export async function startNginx({ dir, app, files, cores }: Bed): Promise<Syste
 }
 
 export async function startNode(bed: Bed): Promise<System> {
-  const { running, ports } = await startPeer(bed, { kind: 'two-hop', app: bed.app.h1, sink: bed.app.sink, credentials: bed.files });
+  const { running, ports } = await startPeer(bed, {
+    kind: 'two-hop',
+    app: bed.app.h1,
+    sink: bed.app.sink,
+    credentials: bed.files,
+  });
   return {
     name: 'node:http + node:https',
     pid: running.pid,
@@ -161,7 +177,15 @@ export async function startNode(bed: Bed): Promise<System> {
 
 export async function startNodeHttp2(bed: Bed): Promise<System> {
   const { running, ports } = await startPeer(bed, { kind: 'http2', app: bed.app.h2, sink: 0, credentials: null });
-  return { name: 'node:http2', pid: running.pid, h1: null, h2: ports.front, upload: null, inbound: null, stop: running.stop };
+  return {
+    name: 'node:http2',
+    pid: running.pid,
+    h1: null,
+    h2: ports.front,
+    upload: null,
+    inbound: null,
+    stop: running.stop,
+  };
 }
 
 async function startPeer({ cores, programs }: Bed, options: PeerOptions) {

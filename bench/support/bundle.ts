@@ -6,7 +6,10 @@ import { root } from './mesh.ts';
  * Programs of the bench as Node runs them in production: one file each, without a loader. By name, from a path below
  * the checkout, into `dir`; returns where they are.
  */
-export async function bundle<Name extends string>(dir: string, entries: Record<Name, string>): Promise<Record<Name, string>> {
+export async function bundle<Name extends string>(
+  dir: string,
+  entries: Record<Name, string>,
+): Promise<Record<Name, string>> {
   await build({
     absWorkingDir: root,
     outdir: dir,

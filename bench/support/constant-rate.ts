@@ -39,7 +39,8 @@ interface Ticks {
 }
 
 const nowNs = (): bigint => process.hrtime.bigint();
-const dueAt = ({ startedAt, intervalNs }: Ticks, tick: number): bigint => startedAt + BigInt(Math.round(tick * intervalNs));
+const dueAt = ({ startedAt, intervalNs }: Ticks, tick: number): bigint =>
+  startedAt + BigInt(Math.round(tick * intervalNs));
 
 /** Wakes the other thread at each tick: the event loop's own timers only know whole milliseconds. */
 function keepTime(ticks: Ticks): void {
@@ -154,7 +155,14 @@ async function drive(options: ConstantRateOptions): Promise<ConstantRateReport> 
     values.sort((a, b) => a - b);
     return values[Math.min(values.length - 1, Math.floor(values.length * q))] ?? Number.NaN;
   };
-  return { requests: done, p50: at(latencies, 0.5), p99: at(latencies, 0.99), max: at(latencies, 1), lateness: at(lateness, 0.5), errors };
+  return {
+    requests: done,
+    p50: at(latencies, 0.5),
+    p99: at(latencies, 0.99),
+    max: at(latencies, 1),
+    lateness: at(lateness, 0.5),
+    errors,
+  };
 }
 
 if (isMainThread) {

@@ -3,7 +3,10 @@ import type { Protocol, RouteConfig, ServiceConfig } from '../../src/model/confi
 import { resolveConfig } from '../../src/model/resolve.ts';
 import type { Identity, Snapshot } from '../../src/model/snapshot.ts';
 import { systemClock } from '../../src/runtime/clock.ts';
-import { type CertificateAuthority, openCertificateAuthority } from '../../src/runtime/identity/certificate-authority.ts';
+import {
+  type CertificateAuthority,
+  openCertificateAuthority,
+} from '../../src/runtime/identity/certificate-authority.ts';
 import { type BoundSocket, bindSocket } from '../../src/runtime/network/bound-socket.ts';
 import { DataPlaneProcess } from '../../src/runtime/snapshot/data-plane-process.ts';
 import { disown, own, pin } from './processes.ts';
@@ -137,7 +140,8 @@ export async function startMeasuredMesh(
       if (!(name in (current?.listeners ?? {}))) child.giveSocket(name, sockets.get(name)!.handle);
     }
     const problems = await child.prepare(diff(current, next));
-    if (problems === null || problems.length > 0) throw new Error(`the data plane refused: ${JSON.stringify(problems)}`);
+    if (problems === null || problems.length > 0)
+      throw new Error(`the data plane refused: ${JSON.stringify(problems)}`);
     if (!(await child.commit(next.version))) throw new Error('the data plane did not commit');
     current = next;
   };

@@ -1,6 +1,6 @@
 /**
  * Opens connections that do nothing: `node idle-connections.mjs PORT COUNT`. Each sends one request first, so that it
- * is all set up. Prints `{"open":N,"failed":N}`, then holds them until SIGTERM.
+ * is all set up. Prints `{"open":N,"failed":N}`, holds them until SIGTERM, and prints the same again.
  */
 import net from 'node:net';
 
@@ -37,5 +37,6 @@ async function work(): Promise<void> {
 }
 
 await Promise.all(Array.from({ length: AT_ONCE }, work));
-process.stdout.write(`${JSON.stringify({ open, failed })}\n`);
-process.on('SIGTERM', () => process.exit());
+const report = (then: () => void) => process.stdout.write(`${JSON.stringify({ open, failed })}\n`, then);
+process.on('SIGTERM', () => report(() => process.exit()));
+report(() => {});

@@ -5,7 +5,12 @@
  */
 import net from 'node:net';
 
-const [port, connections, path, expected] = [Number(process.argv[2]), Number(process.argv[3]), process.argv[4], process.argv[5]];
+const [port, connections, path, expected] = [
+  Number(process.argv[2]),
+  Number(process.argv[3]),
+  process.argv[4],
+  process.argv[5],
+];
 const request = `GET ${path} HTTP/1.1\r\nhost: bench\r\n\r\n`;
 let requests = 0;
 let failed = 0;
@@ -47,7 +52,8 @@ function connect(): void {
     waiting = false;
     requests++;
     if (latencies.length < 2_000_000) latencies.push(performance.now() - sentAt);
-    if (!text.startsWith('HTTP/1.1 200 ')) fail(text.slice(9, 12) + (/x-mesh-response-flags: (\w+)/.exec(text)?.[1] ?? ''));
+    if (!text.startsWith('HTTP/1.1 200 '))
+      fail(text.slice(9, 12) + (/x-mesh-response-flags: (\w+)/.exec(text)?.[1] ?? ''));
     else if (!text.slice(end + 4).startsWith(expected)) fail('wrong body');
     send();
   });
@@ -72,7 +78,10 @@ function connect(): void {
 function report(): void {
   latencies.sort((a, b) => a - b);
   const at = (q: number) => latencies[Math.min(latencies.length - 1, Math.floor(latencies.length * q))] ?? 0;
-  process.stdout.write(`${JSON.stringify({ requests, failed, reasons, p50: at(0.5), p99: at(0.99), max: at(1) })}\n`, () => process.exit(0));
+  process.stdout.write(
+    `${JSON.stringify({ requests, failed, reasons, p50: at(0.5), p99: at(0.99), max: at(1) })}\n`,
+    () => process.exit(0),
+  );
 }
 
 process.on('SIGTERM', () => {

@@ -15,9 +15,12 @@ export interface MemoryReport {
 }
 
 let serial = 0;
+let gc: (() => void) | null = null;
 process.on('SIGUSR2', () => {
-  setFlagsFromString('--expose-gc');
-  const gc = runInNewContext('gc') as () => void;
+  if (gc === null) {
+    setFlagsFromString('--expose-gc');
+    gc = runInNewContext('gc') as () => void;
+  }
   gc();
   gc();
   const { rss, heapUsed, external } = process.memoryUsage();

@@ -13,13 +13,20 @@ export interface BenchMesh {
   dir: string;
   gateway: number;
   mesh(...args: string[]): Promise<string>;
-  status(): Promise<{ pid: number; dataPlanePids: number[]; services: { name: string; instances: { id: string; pid: number }[] }[] }>;
+  status(): Promise<{
+    pid: number;
+    dataPlanePids: number[];
+    services: { name: string; instances: { id: string; pid: number }[] }[];
+  }>;
   save(config: string): Promise<void>;
   close(): Promise<void>;
 }
 
 /** `config` gets the gateway's port. */
-export async function createMesh(config: (gateway: number) => string, files: Record<string, string> = {}): Promise<BenchMesh> {
+export async function createMesh(
+  config: (gateway: number) => string,
+  files: Record<string, string> = {},
+): Promise<BenchMesh> {
   const dir = await mkdtemp(path.join(tmpdir(), 'mesh-bench-'));
   const gateway = await freePort();
   const env = { ...process.env, XDG_DATA_HOME: path.join(dir, 'data'), NO_COLOR: '1' };
@@ -63,7 +70,15 @@ export interface Load {
 export function startLoad(port: number, connections: number, pathAndQuery: string, expected: string): Load {
   const child = spawn(
     process.execPath,
-    ['--import', 'tsx', path.join(root, 'bench/support/load-process.ts'), String(port), String(connections), pathAndQuery, expected],
+    [
+      '--import',
+      'tsx',
+      path.join(root, 'bench/support/load-process.ts'),
+      String(port),
+      String(connections),
+      pathAndQuery,
+      expected,
+    ],
     { cwd: root, stdio: ['ignore', 'pipe', 'inherit'] },
   );
   let text = '';

@@ -33,7 +33,13 @@ async function twoHop({ app, sink, credentials }: PeerOptions): Promise<PeerPort
   const { ca, clientCert, clientKey, serverCert, serverKey } = credentials!;
   const toApp = new http.Agent({ keepAlive: true, maxSockets: 512 });
   const inbound = https.createServer(
-    { cert: readFileSync(serverCert), key: readFileSync(serverKey), ca: readFileSync(ca), requestCert: true, rejectUnauthorized: true },
+    {
+      cert: readFileSync(serverCert),
+      key: readFileSync(serverKey),
+      ca: readFileSync(ca),
+      requestCert: true,
+      rejectUnauthorized: true,
+    },
     (request, response) => {
       const port = request.url!.startsWith('/upload') ? sink : app;
       const { method, url: path } = request;

@@ -61,11 +61,17 @@ export interface Running {
   readonly pid: number;
   /** First line of its standard output. */
   readonly firstLine: Promise<string>;
-  stop(): Promise<void>;
+  /** Ends it and returns all that it printed. */
+  stop(): Promise<string>;
 }
 
 /** Starts a program on one core. `taskset` becomes the program, so the process ID is the program's. */
-export function start(core: string | null, program: string, args: readonly string[], env: Record<string, string> = {}): Running {
+export function start(
+  core: string | null,
+  program: string,
+  args: readonly string[],
+  env: Record<string, string> = {},
+): Running {
   const [file, argv] = pinned(core, program, args);
   const child = spawn(file, argv, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...env } });
   const pid = child.pid;
@@ -76,12 +82,11 @@ export function start(core: string | null, program: string, args: readonly strin
     errors = (errors + text).slice(-4_000);
   });
   let stopping = false;
+  let output = '';
   const firstLine = new Promise<string>((resolve, reject) => {
-    let text = '';
     child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
-      if (text.includes('\n')) return;
-      text += chunk;
-      if (text.includes('\n')) resolve(text.slice(0, text.indexOf('\n')));
+      if (output.length < 64_000) output += chunk;
+      if (output.includes('\n')) resolve(output.slice(0, output.indexOf('\n')));
     });
     child.once('exit', (code, signal) => {
       disown(pid);
@@ -96,13 +101,15 @@ export function start(core: string | null, program: string, args: readonly strin
     async stop() {
       stopping = true;
       await end(child);
+      return output;
     },
   };
 }
 
 async function end(child: ChildProcess): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return;
-  const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
+  // Not `exit`: what it printed last may still be in the pipe.
+  const ended = new Promise<void>((resolve) => child.once('close', () => resolve()));
   child.kill('SIGTERM');
   const timer = setTimeout(() => child.kill('SIGKILL'), STOP_DEADLINE_MS);
   await ended;

@@ -40,7 +40,14 @@ export function versionOf(program: string, flag: string): string | null {
 }
 
 export function toMarkdown(sections: readonly Section[], date: Date): string {
-  const lines = ['# Measurements', '', `${date.toISOString().slice(0, 10)}, ${machine()}.`, '', 'Made by `npm run bench`; times are wall clock, nothing else running but what the bench starts.', ''];
+  const lines = [
+    '# Measurements',
+    '',
+    `${date.toISOString().slice(0, 10)}, ${machine()}.`,
+    '',
+    'Made by `npm run bench`; times are wall clock, nothing else running but what the bench starts.',
+    '',
+  ];
   for (const section of sections) {
     lines.push(`## ${section.title}`, '', section.note, '', '| what | measured | goal | |', '|---|---|---|---|');
     for (const { what, value, goal, met } of section.figures) {

@@ -21,6 +21,8 @@ export interface MeshConfig {
   identity?: IdentityConfig;
   /** Number of data-plane processes that the workloads are spread over. Default: 1. */
   proxies?: number;
+  /** What the mesh tells about its traffic, beside `mesh top`, `tap` and `stat`. */
+  telemetry?: TelemetryConfig;
   /** The way in from outside the mesh. Without it there is none. */
   gateway?: GatewayConfig;
   /** Settings for every service that does not set them itself. */
@@ -32,6 +34,22 @@ export interface MeshConfig {
 export interface IdentityConfig {
   /** Time a workload certificate is valid; it is rotated at 80 % of it. At least 5s. Default: `24h`. */
   ttl?: Duration;
+}
+
+export interface TelemetryConfig {
+  /** Port on 127.0.0.1 for `/metrics` (Prometheus) and `/healthz`. Default: none. */
+  admin?: number;
+  /** A line for each request that a service or the gateway sent. `true` is all defaults. Default: none. */
+  accessLog?: boolean | AccessLogConfig;
+  /** Headers whose values taps never show, beside authorization, proxy-authorization, cookie, set-cookie and x-api-key. */
+  redactHeaders?: string[];
+}
+
+export interface AccessLogConfig {
+  /** Relative to the config file; opened anew when it is moved away. Default: `.mesh/access.log`. */
+  file?: string;
+  /** `json` is what `mesh tap --json` prints. Default: `text`. */
+  format?: 'json' | 'text';
 }
 
 export interface GatewayConfig {
@@ -106,6 +124,8 @@ export interface ServiceConfig {
    */
   retries?: RetriesConfig | false;
   parking?: ParkingConfig;
+  /** Whether requests to this service are in the mesh's access log. Default: true. */
+  accessLog?: boolean;
 }
 
 export interface SubsetConfig {

@@ -46,6 +46,8 @@ export interface RequestEvent {
 
 /** Which requests a tap shows; what is left empty does not restrict. */
 export interface TapFilter {
+  /** Service that sent the request or that it was for. */
+  service: string;
   from: string;
   to: string;
   method: string;
@@ -65,19 +67,59 @@ export interface TapFilter {
   showHeaders: string[];
 }
 
-/** Traffic of one edge, service, route or subset over a window. */
+/** Shows every request. */
+export const ANY_REQUEST: Readonly<TapFilter> = {
+  service: '',
+  from: '',
+  to: '',
+  method: '',
+  path: '',
+  route: '',
+  protocol: '',
+  status: '',
+  minDurationMs: 0,
+  headers: [],
+  direction: '',
+  maxPerSecond: 0,
+  showHeaders: [],
+};
+
+/** What a tap delivers, about twenty times a second while there is something. */
+export interface TapBatch {
+  events: RequestEvent[];
+  /** Requests since the last batch that matched and were left out: over the limit, or more than could be carried. */
+  dropped: number;
+  /** Requests since the last batch that the filter does not want. */
+  filtered: number;
+}
+
+/** Which side of the hop counted: `outbound`, the caller's proxy; `inbound`, that of the called instance. */
+export type Direction = 'inbound' | 'outbound';
+
+/** Traffic of one (source, destination, route) over a window. */
 export interface StatRow {
+  /** Service, or `gateway`; empty on the inbound side where the caller showed no identity of the mesh. */
   source: string;
+  /** Service; empty where none was found. */
   destination: string;
+  /** Empty where there was none, and on the inbound side. */
   route: string;
+  /** Of the instance that answered; known on the inbound side only, else empty. */
+  subset: string;
+  direction: Direction;
+  /** Whether the hop is mutual TLS between two proxies. */
+  tls: boolean;
   /** Requests in the window. */
   requests: number;
   requestsPerSecond: number;
+  /** Of those that ended in the window: 5xx, failed gRPC statuses, and what broke off. */
+  failures: number;
   /** 0 to 1; 1 where there were none. */
   successRate: number;
   p50Ms: number;
   p95Ms: number;
   p99Ms: number;
+  /** Under way now. */
   active: number;
   retries: number;
   requestBytes: number;

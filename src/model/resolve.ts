@@ -31,9 +31,11 @@ import type {
   ResolvedRoute,
   ResolvedService,
   ResolvedSubset,
+  ResolvedTelemetry,
 } from './resolved.ts';
 import type { Result } from './result.ts';
 import { type Alternative, alternatives, compareRanks } from './route-order.ts';
+import { REDACTED_HEADERS } from './tap-filter.ts';
 import { validateConfig } from './validate.ts';
 
 export interface ResolveContext {
@@ -61,9 +63,21 @@ function resolved(config: MeshConfig, baseDir: string): ResolvedConfig {
     namespace: config.namespace ?? 'default',
     identity: { ttlMs: ms(config.identity?.ttl ?? '24h') },
     proxies: config.proxies ?? 1,
+    telemetry: resolveTelemetry(config, baseDir),
     gateway: config.gateway === undefined ? null : resolveGateway(config),
     services,
     baseDir,
+  };
+}
+
+function resolveTelemetry({ telemetry = {}, services }: MeshConfig, baseDir: string): ResolvedTelemetry {
+  const { admin, accessLog = false, redactHeaders = [] } = telemetry;
+  const { file = path.join('.mesh', 'access.log'), format = 'text' } = typeof accessLog === 'boolean' ? {} : accessLog;
+  const except = Object.keys(services).filter((name) => services[name].accessLog === false);
+  return {
+    admin: admin ?? null,
+    accessLog: accessLog === false ? null : { file: path.resolve(baseDir, file), format, except },
+    redactHeaders: [...new Set([...REDACTED_HEADERS, ...redactHeaders.map((name) => name.toLowerCase())])],
   };
 }
 

@@ -10,11 +10,26 @@ export interface ResolvedConfig {
   namespace: string;
   identity: { ttlMs: number };
   proxies: number;
+  telemetry: ResolvedTelemetry;
   gateway: ResolvedGateway | null;
   /** In order of declaration. */
   services: Record<string, ResolvedService>;
   /** Directory of the config file; the mesh's `.mesh/` is beside it. */
   baseDir: string;
+}
+
+export interface ResolvedTelemetry {
+  /** Port of the admin server. */
+  admin: number | null;
+  accessLog: {
+    /** Absolute path. */
+    file: string;
+    format: 'json' | 'text';
+    /** Services whose requests are left out. */
+    except: string[];
+  } | null;
+  /** Lowercase names, the usual ones included. */
+  redactHeaders: string[];
 }
 
 export interface ResolvedGateway {

@@ -1,4 +1,5 @@
 import type {
+  AccessLogConfig,
   DefaultsConfig,
   DependencyCondition,
   GatewayConfig,
@@ -9,6 +10,7 @@ import type {
   RouteConfig,
   ServiceConfig,
   SubsetConfig,
+  TelemetryConfig,
 } from './config.ts';
 import { gatewayBackend, routeBackend } from './policies/backend.ts';
 import { filters } from './policies/filters.ts';
@@ -37,7 +39,7 @@ import {
   optional,
   port,
 } from './schema-parts.ts';
-import { environmentName, environmentValue, hostPattern, label, serviceName, trustDomain } from './schema-texts.ts';
+import { environmentName, environmentValue, headerName, hostPattern, label, serviceName, trustDomain } from './schema-texts.ts';
 
 /** Rotation at 80 % of less would be busier with certificates than with requests. */
 const LEAST_TTL_MS = 5_000;
@@ -112,6 +114,20 @@ const service = closed<ServiceConfig>('a service', {
   timeouts: optional(timeouts),
   retries: optional(retries),
   parking: optional(parking),
+  accessLog: optional(flag),
+});
+
+const accessLog = closed<AccessLogConfig>('the access log', {
+  file: optional(nonEmpty('a path')),
+  format: optional(oneOf<NonNullable<AccessLogConfig['format']>>({ json: true, text: true })),
+});
+
+const telemetry = closed<TelemetryConfig>('telemetry', {
+  admin: optional(port),
+  accessLog: optional(
+    either<boolean | AccessLogConfig>((input) => (typeof input === 'object' && input !== null ? accessLog : flag)),
+  ),
+  redactHeaders: optional(list('header names', headerName)),
 });
 
 const defaults = closed<DefaultsConfig>('defaults', {
@@ -135,6 +151,7 @@ export const meshConfig = closed<MeshConfig>('the configuration', {
   namespace: optional(label),
   identity: optional(closed<IdentityConfig>('identity', { ttl: optional(duration(LEAST_TTL_MS, MOST_TTL_MS)) })),
   proxies: optional(number('a number of processes', 1, 64)),
+  telemetry: optional(telemetry),
   gateway: optional(gateway),
   defaults: optional(defaults),
   services: dictionary('services by name', serviceName, service),

@@ -1,5 +1,7 @@
+import type { TapBatch, TapFilter } from '../model/events.ts';
 import type { Problem } from '../model/result.ts';
 import type { SnapshotDelta } from '../model/snapshot.ts';
+import type { CounterData } from './telemetry/counters.ts';
 
 /**
  * What the control plane and a data plane say to each other. The channel is that of `child_process.fork`, because
@@ -14,7 +16,15 @@ export type ToDataPlane =
   /** Second phase; cannot fail. Answered by `committed`. */
   | { type: 'commit'; version: number }
   | { type: 'abort'; version: number }
+  /** From now on these look at finished requests; none: nobody does. */
+  | { type: 'tap'; taps: TapSpec[]; redactHeaders: string[] }
   | { type: 'shutdown' };
+
+/** One who looks at requests. */
+export interface TapSpec {
+  id: number;
+  filter: TapFilter;
+}
 
 export type FromDataPlane =
   | { type: 'ready' }
@@ -24,7 +34,11 @@ export type FromDataPlane =
   | { type: 'in-flight'; workload: string; port: number; requests: number }
   | { type: 'notice'; level: 'info' | 'warning' | 'error'; service: string; text: string }
   /** Counters since the start of the data plane, at most four times a second while they change. */
-  | { type: 'traffic'; totals: TrafficTotals };
+  | { type: 'traffic'; totals: TrafficTotals }
+  /** Slots that have changed, since the start of the data plane, at most four times a second. */
+  | { type: 'counters'; slots: CounterData[] }
+  /** Requests for the taps, about every 50 ms while there are any. */
+  | { type: 'events'; batches: { tap: number; batch: TapBatch }[] };
 
 /** What a data plane has done since it started. */
 export interface TrafficTotals {
@@ -35,4 +49,6 @@ export interface TrafficTotals {
   refusedPeers: Record<string, number>;
   activeRequests: number;
   activeConnections: number;
+  /** Open downstream connections by direction and service: `inbound orders`. */
+  connections: Record<string, number>;
 }

@@ -9,13 +9,14 @@ import { coarseMs, type Deadlines } from './deadlines.ts';
 import { type DownstreamConnection, Exchange } from './exchange.ts';
 import { CONTINUE, RESPOND, runRequestFilters, type Verdict } from './filter-chain.ts';
 import { isGrpcContentType } from './grpc-status.ts';
+import { grpcWebExchange, grpcWebFormat } from './grpc-web.ts';
 import { formatGrpcTimeout, parseGrpcTimeout } from './grpc-timeout.ts';
 import type { ListenerContext } from './listener-context.ts';
 import { filterReply, localReply } from './local-reply.ts';
 import { deleteHeader, header, type RequestHead, setHeader } from './message.ts';
 import type { PeerInfo } from './peer-info.ts';
 import type { Router } from './router.ts';
-import { type Counters, countStart } from './telemetry/counters.ts';
+import { type Counters, type CounterSlot, countStart } from './telemetry/counters.ts';
 import { createIdSource, continueTrace } from './trace-context.ts';
 import type { UpstreamPool } from './upstream.ts';
 
@@ -54,7 +55,12 @@ export class ConnectionManager {
   /** Opens the record of a request. */
   begin(downstream: DownstreamConnection, listener: ListenerContext, peer: PeerInfo, head: RequestHead, ended: boolean): Exchange {
     const scheme = listener.spec.kind === 'gateway' && listener.spec.tls ? 'https' : 'http';
-    const x = new Exchange(listener, this.options.router, this.deadlines, downstream, head, scheme, ended, performance.now());
+    const { router } = this.options;
+    const web = listener.spec.kind === 'gateway' ? grpcWebFormat(head) : null;
+    const x =
+      web === null
+        ? new Exchange(listener, router, this.deadlines, downstream, head, scheme, ended, performance.now())
+        : grpcWebExchange(web, listener, router, this.deadlines, downstream, head, scheme, ended, performance.now());
     x.peer = peer;
     return x;
   }
@@ -69,6 +75,7 @@ export class ConnectionManager {
     const trace = continueTrace(headers, this.ids);
     x.traceId = trace.traceId;
     x.spanId = trace.spanId;
+    x.parentSpanId = trace.parentSpanId;
     x.sampled = trace.sampled;
     switch (x.listener.spec.kind) {
       case 'inbound':
@@ -116,7 +123,7 @@ export class ConnectionManager {
     const request = x.request;
     if (x.peer !== null && x.peer.forwardedClientCert !== '') request.headers.push(XFCC, x.peer.forwardedClientCert);
     x.pool = app.poolFor(request);
-    this.count(x, x.peer?.spiffeId ?? '', x.listener.spec.service, '', 'inbound');
+    this.count(x, x.listener.spec.service, '');
     x.appInFlight = app.enter();
     // One transparent second try on a fresh connection, for idempotent requests whose pooled connection had just closed.
     x.canReplay = true;
@@ -218,7 +225,7 @@ export class ConnectionManager {
     x.cluster = cluster;
     // What the gateway's route says itself comes before the service's own: on both levels retries would multiply.
     x.retry = x.outerRoute?.retry ?? x.route!.retry;
-    this.count(x, x.listener.spec.workload, backend.service, x.route!.name, 'outbound');
+    this.count(x, backend.service, x.route!.name);
     this.armTimeouts(x);
     if (cluster.spec.spiffeId === null && cluster.spec.host !== null) {
       // Outside the mesh nobody knows the service by its name here.
@@ -228,13 +235,35 @@ export class ConnectionManager {
     this.options.router.forward(x);
   }
 
-  private count(x: Exchange, source: string, destination: string, route: string, direction: 'inbound' | 'outbound'): void {
-    const slots = x.listener.slots;
-    const key = direction === 'inbound' ? source : `${destination} ${route}`;
+  /** Counts an exchange that ended before it was sent anywhere: no route, a redirect, an application that does not run. */
+  countUnsent(x: Exchange): CounterSlot {
+    const { kind, destination, service } = x.listener.spec;
+    const called =
+      kind === 'inbound' ? service : (destination ?? (kind === 'outbound' ? this.serviceByHost(hostKey(x.authority)) : null));
+    return this.count(x, called ?? '', x.route?.name ?? '');
+  }
+
+  private count(x: Exchange, destination: string, route: string): CounterSlot {
+    const { slots, spec } = x.listener;
+    const inbound = spec.kind === 'inbound';
+    const key = inbound ? (x.peer?.spiffeId ?? '') : `${destination} ${route}`;
     let slot = slots.get(key);
-    if (slot === undefined) slots.set(key, (slot = this.options.counters.slot({ source, destination, route, direction })));
+    if (slot === undefined) slots.set(key, (slot = this.slotOf(x, destination, route, inbound)));
     x.counter = slot;
     countStart(slot);
+    return slot;
+  }
+
+  private slotOf({ listener, peer }: Exchange, destination: string, route: string, inbound: boolean): CounterSlot {
+    const { spec } = listener;
+    return this.options.counters.slot({
+      source: inbound ? serviceOf(peer?.spiffeId ?? '') : spec.service,
+      destination,
+      route,
+      direction: inbound ? 'inbound' : 'outbound',
+      instance: spec.workload,
+      tls: inbound ? (peer?.tls ?? false) : (this.options.state().clusters.get(destination)?.spec.spiffeId ?? null) !== null,
+    });
   }
 
   private armTimeouts(x: Exchange): void {
@@ -254,6 +283,11 @@ export class ConnectionManager {
     x.idleMs = outer === undefined || outer.idleMs === 0 ? idleMs : outer.idleMs;
     if (x.idleMs > 0) x.arm('idle', x.idleMs);
   }
+}
+
+/** The last word of `spiffe://<trust domain>/ns/<namespace>/sa/<service>`. */
+function serviceOf(spiffeId: string): string {
+  return spiffeId.slice(spiffeId.lastIndexOf('/') + 1);
 }
 
 /** The authority of a service outside the mesh, without the port where that is the scheme's own. */

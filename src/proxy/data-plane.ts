@@ -1,5 +1,6 @@
-import type { FromDataPlane, ToDataPlane } from './channel.ts';
+import type { FromDataPlane, TapSpec, ToDataPlane } from './channel.ts';
 import { type Prepared, Proxy } from './proxy.ts';
+import { BATCH_INTERVAL_MS, createTaps } from './telemetry/taps.ts';
 
 /** Interval of the counters' way up. */
 const TRAFFIC_INTERVAL_MS = 250;
@@ -9,9 +10,11 @@ export function runDataPlane(): void {
   let prepared: Prepared | null = null;
   let sent = '';
 
-  const send = (message: FromDataPlane) => {
+  let tapTimer: NodeJS.Timeout | null = null;
+
+  const send = (message: FromDataPlane, done: () => void = () => {}) => {
     // The daemon may be gone; traffic goes on without it.
-    if (process.connected) process.send?.(message, () => {});
+    if (process.connected) process.send?.(message, done);
   };
 
   const proxy = new Proxy({
@@ -19,6 +22,20 @@ export function runDataPlane(): void {
     onInFlight: (workload, port, requests) => send({ type: 'in-flight', workload, port, requests }),
     onNotice: (level, service, text) => send({ type: 'notice', level, service, text }),
   });
+
+  const tap = (specs: readonly TapSpec[], redactHeaders: readonly string[]) => {
+    if (tapTimer !== null) clearInterval(tapTimer);
+    proxy.taps?.flush();
+    tapTimer = null;
+    proxy.taps = null;
+    if (specs.length === 0) return;
+    const taps = createTaps(specs, redactHeaders, {
+      wallMs: Date.now,
+      send: (batches, done) => send({ type: 'events', batches }, done),
+    });
+    proxy.taps = taps;
+    tapTimer = setInterval(() => taps.flush(), BATCH_INTERVAL_MS);
+  };
 
   process.on('message', (message: ToDataPlane, handle: unknown) => {
     switch (message.type) {
@@ -42,7 +59,11 @@ export function runDataPlane(): void {
         prepared = null;
         proxy.dropSockets();
         return;
+      case 'tap':
+        tap(message.taps, message.redactHeaders);
+        return;
       case 'shutdown':
+        tap([], []);
         proxy.destroy();
         clearInterval(traffic);
         process.disconnect();
@@ -51,13 +72,13 @@ export function runDataPlane(): void {
   });
 
   const traffic = setInterval(() => {
-    let requests = 0;
-    let active = 0;
-    for (const slot of proxy.counters.snapshot('all')) {
-      requests += slot.requests;
-      active += slot.active;
-    }
-    const totals = { requests, flags: proxy.flags, refusedPeers: proxy.refusedPeers, activeRequests: active, activeConnections: proxy.activeConnections };
+    const slots = proxy.counters.snapshot('changed');
+    if (slots.length > 0) send({ type: 'counters', slots });
+    const { requests, active } = proxy.counters.totals();
+    const connections = proxy.connectionCounts();
+    let activeConnections = 0;
+    for (const n of Object.values(connections)) activeConnections += n;
+    const totals = { requests, flags: proxy.flags, refusedPeers: proxy.refusedPeers, activeRequests: active, activeConnections, connections };
     const text = JSON.stringify(totals);
     if (text === sent) return;
     sent = text;
@@ -69,6 +90,8 @@ export function runDataPlane(): void {
     send({ type: 'notice', level: 'error', service: '', text: `data plane: ${error.stack ?? error.message}` });
     process.stderr.write(`data plane: ${error.stack ?? error.message}\n`);
   });
+  // Nobody is left to look.
+  process.on('disconnect', () => tap([], []));
   // Ctrl-C in the terminal goes to the whole foreground group; the daemon decides when the data plane ends.
   process.on('SIGINT', () => {});
   process.on('SIGHUP', () => {});

@@ -150,6 +150,8 @@ export class Http1Downstream extends SocketConnection implements DownstreamConne
     // Cutting the connection is HTTP/1.1's only way to say that a response is incomplete.
     if (this.x !== x) return;
     this.x = null;
+    // A client that sees nothing of a response that has begun may send its request again (RFC 9112 section 9.3.1).
+    this.flush();
     // Where the end of the connection is the end of the body, it takes a reset to tell them apart.
     if (this.raw || this.framing === 'close') this.reset();
     else this.destroy();

@@ -88,6 +88,10 @@ export class Exchange {
   upConn: UpstreamConnection | null = null;
   upStream: H2Stream | null = null;
 
+  /** As the client sent them: filters may rewrite those of `request`. */
+  readonly authority: string;
+  readonly path: string;
+
   // what the router decided
   route: CompiledRoute | null = null;
   /** The gateway's route, where the service's own routes decided after it: its response filters run too. */
@@ -131,10 +135,17 @@ export class Exchange {
   grpcStatus = -1;
   requestBytes = 0;
   responseBytes = 0;
+  /** Monotonic milliseconds; 0: it did not come to that. The last time an endpoint was picked, and the response's head. */
+  pickedAtMs = 0;
+  firstByteAtMs = 0;
+  /** As passed on to the client. */
+  responseHeaders: Headers | null = null;
   /** Where the exchange is counted, from when its destination is known. */
   counter: CounterSlot | null = null;
   traceId = '';
   spanId = '';
+  /** Span that the request came with; empty where the trace began here. */
+  parentSpanId = '';
   sampled = false;
 
   // body towards upstream
@@ -164,6 +175,8 @@ export class Exchange {
     readonly startedAtMs: number,
   ) {
     this.requestEnded = requestEnded;
+    this.authority = request.authority;
+    this.path = request.path;
   }
 
   // -- from the client ------------------------------------------------------------------------------------------
@@ -259,6 +272,8 @@ export class Exchange {
   startResponse(head: ResponseHead, last: boolean): void {
     this.responseStarted = true;
     this.status = head.status;
+    this.firstByteAtMs = performance.now();
+    this.responseHeaders = head.headers;
     this.forgetBody();
     this.touch();
     this.downConn.sendHead(this, head, last);

@@ -19,6 +19,7 @@ import { linkContextOptions } from './peer-identity.ts';
 import { Router } from './router.ts';
 import { compileRouteTable, type RouteTable } from './route-table.ts';
 import { countEnd, countBytes, createCounters } from './telemetry/counters.ts';
+import type { Taps } from './telemetry/taps.ts';
 import { TcpPool } from './upstream-tcp.ts';
 import { Http1Pool } from './upstream-http1.ts';
 import { Http2Pool } from './upstream-http2.ts';
@@ -44,6 +45,8 @@ export class Proxy {
   readonly counters = createCounters();
   readonly refusedPeers: Record<string, number> = {};
   readonly flags: Record<string, number> = {};
+  /** Who looks at requests; null while nobody does. */
+  taps: Taps | null = null;
   private snapshot: Snapshot | null = null;
   private routing: RoutingState = { mesh: { name: '', trustDomain: '', trustAnchors: [] }, clusters: new Map(), tables: new Map() };
   private readonly listeners = new Map<string, Listener>();
@@ -96,10 +99,15 @@ export class Proxy {
     return this.snapshot?.version ?? 0;
   }
 
-  get activeConnections(): number {
-    let n = 0;
-    for (const listener of this.listeners.values()) n += listener.connections.size;
-    return n;
+  /** Open downstream connections by direction and service: `inbound orders`. */
+  connectionCounts(): Record<string, number> {
+    const counts: Record<string, number> = {};
+    for (const { spec, connections } of this.listeners.values()) {
+      if (connections.size === 0) continue;
+      const key = `${spec.kind === 'inbound' ? 'inbound' : 'outbound'} ${spec.service}`;
+      counts[key] = (counts[key] ?? 0) + connections.size;
+    }
+    return counts;
   }
 
   /** First phase: checks and builds everything that can fail. Nothing changes for traffic. */
@@ -335,10 +343,11 @@ export class Proxy {
 
   private record(x: Exchange): void {
     if (x.flag !== '') this.flags[x.flag] = (this.flags[x.flag] ?? 0) + 1;
-    const slot = x.counter;
-    if (slot === null) return;
-    countEnd(slot, x.status, x.grpcStatus, x.flag !== '' && x.flag !== 'DC', performance.now() - x.startedAtMs, Math.max(0, x.tries - 1));
+    const slot = x.counter ?? this.manager.countUnsent(x);
+    const nowMs = performance.now();
+    countEnd(slot, x.status, x.grpcStatus, brokeOff(x), nowMs - x.startedAtMs, Math.max(0, x.tries - 1));
     countBytes(slot, x.requestBytes, x.responseBytes);
+    if (this.taps !== null) this.taps.see(x, nowMs);
   }
 
   /** At most one report a second of each kind. */
@@ -360,6 +369,12 @@ export class Proxy {
     for (const app of [...this.apps.values(), ...this.retiring]) app.destroy();
     this.outside.destroy();
   }
+}
+
+/** Whether the mesh or the service failed to finish it. What a proxy answered with a status below 500 was the client's mistake. */
+function brokeOff({ flag, status, responseEnded }: Exchange): boolean {
+  if (flag === '' || flag === 'DC' || flag === 'DPE') return false;
+  return !responseEnded || status >= 500;
 }
 
 /** Whose certificate a TLS listener shows: browsers must find host names in the gateway's, where peers look for an SVID. */

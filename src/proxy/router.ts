@@ -159,6 +159,7 @@ export class Router implements ExchangeOwner {
   private attemptAt(x: Exchange, endpoint: EndpointState): void {
     x.tries++;
     x.endpoint = endpoint;
+    x.pickedAtMs = performance.now();
     endpoint.started();
     if (x.retry !== null && x.retry.perTryTimeoutMs > 0) x.arm('per-try', x.retry.perTryTimeoutMs);
     x.pool = x.cluster!.pool(endpoint, x.listener.spec.identity);

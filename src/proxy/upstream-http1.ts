@@ -157,6 +157,7 @@ class Http1Upstream extends SocketConnection implements UpstreamConnection, Expi
     this.gotBytes = false;
     this.sent = false;
     this.requestDone = last;
+    this.heldEnd = last && request.protocol !== null;
     this.responseDone = false;
     const framing = framingForRequest(request.method, request.protocol, last ? 0 : request.contentLength);
     this.chunked = framing === 'chunked';

@@ -29,6 +29,8 @@ export class TcpPool implements UpstreamPool {
       this.open.add(upstream);
       x.tunnel = true;
       x.onUpstreamOpen(upstream);
+      // A client that closed its side before it said anything: there is no head here that could carry that.
+      if (x.headEndsRequest) upstream.sendData(x, EMPTY, 0, 0, true);
       x.onResponse({ status: 200, headers: [], contentLength: -1 }, false);
     });
     this.connecting.set(x, pending);

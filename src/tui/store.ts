@@ -1,21 +1,36 @@
+import type { RequestEvent, StatRow } from '../model/events.ts';
 import type { Problem } from '../model/result.ts';
-import type { LogLine, MeshStatus } from '../model/status.ts';
+import type { CertificateStatus, EndpointStatus, LogLine, MeshStatus, RouteStatus } from '../model/status.ts';
+import { visible, withoutEscapes } from './layout/text.ts';
+import { type Level, type LogEntry, logEntry } from './log-entry.ts';
+import { createRing } from './ring.ts';
+import { sumsBy } from './traffic.ts';
 
-/** One line of the lower half of the view. */
-export interface FeedLine {
-  key: number;
-  kind: 'log' | 'notice';
-  level: 'info' | 'warning' | 'error';
-  /** Instance of a log line, service of a notice; empty: the mesh. */
-  source: string;
-  text: string;
+/** What the processes of one instance take. */
+export interface Usage {
+  /** Share of one core: 1.5 is one and a half. */
+  cpu: number;
+  memoryBytes: number;
 }
 
 /** All that is drawn; a new object for each change. */
 export interface View {
   status: MeshStatus | null;
-  feed: readonly FeedLine[];
-  /** Set once everything asked for is ready. */
+  /** Logs and notices, merged, the newest last. */
+  log: readonly LogEntry[];
+  events: readonly RequestEvent[];
+  /** Requests that the tap left out since it began. */
+  dropped: number;
+  /** Of the last window; null: not known yet. */
+  stats: readonly StatRow[] | null;
+  /** Requests per second to each service, one value a reading, the newest last. */
+  history: ReadonlyMap<string, readonly number[]>;
+  routes: readonly RouteStatus[];
+  endpoints: readonly EndpointStatus[];
+  certificates: readonly CertificateStatus[];
+  /** By instance; null: this machine does not tell. */
+  usage: ReadonlyMap<string, Usage> | null;
+  /** How long the start took; null: not from here, or not yet. */
   readyAfterMs: number | null;
   ready: boolean;
   /** The last remark about the mesh as a whole: `stopping, Ctrl-C again to force`. */
@@ -28,20 +43,35 @@ export interface ViewSource {
   getSnapshot(): View;
 }
 
+export interface NoticeLike {
+  time?: string;
+  level: 'info' | 'warning' | 'error';
+  service: string;
+  text: string;
+  problems: readonly Problem[];
+}
+
 export interface ViewStore extends ViewSource {
   status(status: MeshStatus): void;
   logs(lines: readonly LogLine[]): void;
-  notice(notice: { level: FeedLine['level']; service: string; text: string; problems: readonly Problem[] }): void;
+  notice(notice: NoticeLike): void;
   ready(tookMs: number | null): void;
   say(text: string): void;
+  events(events: readonly RequestEvent[], dropped: number): void;
+  stats(rows: readonly StatRow[]): void;
+  tables(tables: Partial<Pick<View, 'routes' | 'endpoints' | 'certificates'>>): void;
+  usage(usage: ReadonlyMap<string, Usage>): void;
   /** Delivers what is pending at once and draws no more. */
   close(): void;
 }
 
 /** Ten frames a second: more is not seen and costs what the services could use. */
 const FRAME_MS = 100;
-/** Lines kept; no terminal shows more at a time. */
-const FEED_LINES = 300;
+/** Kept in memory; some megabytes at most, since each is cut to a few kilobytes. */
+export const LOG_LINES = 2_000;
+export const EVENTS = 1_000;
+/** Readings of the history: what a sparkline shows on a wide terminal. */
+const HISTORY = 60;
 
 /** Gathers changes and tells its subscribers at most once for each frame. */
 export function createViewStore(
@@ -49,26 +79,40 @@ export function createViewStore(
   clearTimer: (timer: never) => void = clearTimeout,
 ): ViewStore {
   const listeners = new Set<() => void>();
-  let view: View = { status: null, feed: [], ready: false, readyAfterMs: null, remark: '' };
+  const log = createRing<LogEntry>(LOG_LINES);
+  const events = createRing<RequestEvent>(EVENTS);
+  const history = new Map<string, number[]>();
+  let view: View = {
+    status: null,
+    log: [],
+    events: [],
+    dropped: 0,
+    stats: null,
+    history: new Map(),
+    routes: [],
+    endpoints: [],
+    certificates: [],
+    usage: null,
+    ready: false,
+    readyAfterMs: null,
+    remark: '',
+  };
   let draft: View = view;
-  let feed: FeedLine[] = [];
   let nextKey = 0;
   let timer: unknown = null;
   let closed = false;
 
   const publish = () => {
     timer = null;
-    view = draft;
+    view = { ...draft, log: log.values(), events: events.values() };
     for (const listener of listeners) listener();
   };
-  const change = (fields: Partial<View>) => {
+  const change = (fields: Partial<View> = {}) => {
     draft = { ...draft, ...fields };
     if (timer === null && !closed) timer = setTimer(publish, FRAME_MS);
   };
-  const append = (lines: Omit<FeedLine, 'key'>[]) => {
-    feed = [...feed, ...lines.map((line) => ({ ...line, key: nextKey++ }))].slice(-FEED_LINES);
-    change({ feed });
-  };
+  const note = (level: Level, service: string, source: string, text: string, time: string) =>
+    log.push({ key: nextKey++, kind: 'notice', level, service, source, time, text: withoutEscapes(text), json: null });
 
   return {
     subscribe(listener) {
@@ -77,32 +121,40 @@ export function createViewStore(
     },
     getSnapshot: () => view,
     status: (status) => change({ status }),
-    logs: (lines) =>
-      append(
-        lines.slice(-FEED_LINES).map(({ instance, stream, text }) => ({
-          kind: 'log',
-          level: stream === 'stderr' ? 'warning' : 'info',
-          source: instance,
-          text: plain(text),
-        })),
-      ),
-    notice: ({ level, service, text, problems }) =>
-      append([
-        { kind: 'notice', level, source: service, text: plain(text) },
-        ...problems.map(
-          (problem): Omit<FeedLine, 'key'> => ({
-            kind: 'notice',
-            level: problem.severity === 'warning' ? 'warning' : 'error',
-            source: placeOf(problem),
-            text: plain(`${problem.message}${problem.hint === undefined ? '' : `: ${problem.hint}`}`),
-          }),
-        ),
-      ]),
+    logs(lines) {
+      for (const line of lines.slice(-LOG_LINES)) log.push(logEntry(line, nextKey++));
+      change();
+    },
+    notice({ level, service, text, problems, time = '' }) {
+      note(level === 'warning' ? 'warn' : level, service, service, text, time);
+      for (const problem of problems) {
+        const hint = problem.hint === undefined ? '' : `: ${problem.hint}`;
+        const severity = problem.severity === 'warning' ? 'warn' : 'error';
+        note(severity, service, placeOf(problem), problem.message + hint, time);
+      }
+      change();
+    },
     ready: (tookMs) => change({ ready: true, readyAfterMs: tookMs }),
     say(text) {
-      append([{ kind: 'notice', level: 'info', source: '', text: plain(text) }]);
-      change({ remark: text });
+      note('info', '', '', text, '');
+      change({ remark: withoutEscapes(text) });
     },
+    events(batch, dropped) {
+      for (const event of batch.slice(-EVENTS)) events.push(harmless(event));
+      change({ dropped: draft.dropped + dropped });
+    },
+    stats(rows) {
+      const sums = sumsBy(rows, ({ destination }) => destination);
+      const known = new Set([...sums.keys(), ...(draft.status?.services.map(({ name }) => name) ?? [])]);
+      for (const service of history.keys()) if (!known.has(service)) history.delete(service);
+      for (const service of known) {
+        const readings = history.get(service) ?? [];
+        history.set(service, [...readings, sums.get(service)?.perSecond ?? 0].slice(-HISTORY));
+      }
+      change({ stats: rows, history: new Map(history) });
+    },
+    tables: (tables) => change(tables),
+    usage: (usage) => change({ usage }),
     close() {
       closed = true;
       if (timer !== null) clearTimer(timer as never);
@@ -111,18 +163,29 @@ export function createViewStore(
   };
 }
 
-const placeOf = ({ file, line, path }: Problem): string =>
+/** `mesh.config.ts:12`, or the path in the configuration. */
+export const placeOf = ({ file, line, path }: Problem): string =>
   line === undefined ? (path ?? '') : `${file?.split('/').at(-1) ?? ''}:${line}`;
 
-/** Without escape sequences and control characters: a frame that is drawn over must keep its width. */
-function plain(text: string): string {
-  return (
-    text
-      // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is removed
-      .replaceAll(/\u001b\[[0-9;:?]*[ -/]*[@-~]|\u001b\][^\u0007\u001b]*(?:\u0007|\u001b\\)|\u001b./g, '')
-      .replaceAll('\t', '  ')
-      // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is removed
-      .replaceAll(/[\u0000-\u001f\u007f-\u009f]/g, '')
-      .split('\n')[0]
-  );
+const HEADERS_KEPT = 100;
+
+/** Whatever a client sent, as text that a terminal can show. */
+function harmless(event: RequestEvent): RequestEvent {
+  const headers = (list: [string, string][]) =>
+    list.slice(0, HEADERS_KEPT).map(([name, value]): [string, string] => [visible(name, 200), visible(value, 1_024)]);
+  return {
+    ...event,
+    source: visible(event.source, 200),
+    destination: visible(event.destination, 200),
+    instance: visible(event.instance, 200),
+    method: visible(event.method, 64),
+    authority: visible(event.authority, 512),
+    path: visible(event.path),
+    route: visible(event.route, 200),
+    peer: visible(event.peer, 512),
+    traceId: visible(event.traceId, 64),
+    responseFlags: visible(event.responseFlags, 64),
+    requestHeaders: headers(event.requestHeaders),
+    responseHeaders: headers(event.responseHeaders),
+  };
 }

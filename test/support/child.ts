@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn, type SpawnOptions } from 'node:child_process';
+import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
 import net from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 
@@ -9,7 +9,11 @@ export interface Outcome {
 }
 
 /** Runs a program to its end, or kills it when the time is up. */
-export function run(file: string, args: readonly string[], options: SpawnOptions & { input?: string; timeoutMs?: number } = {}): Promise<Outcome> {
+export function run(
+  file: string,
+  args: readonly string[],
+  options: SpawnOptions & { input?: string; timeoutMs?: number } = {},
+): Promise<Outcome> {
   const { input, timeoutMs = 15_000, ...rest } = options;
   return new Promise((resolve, reject) => {
     const child = spawn(file, args, { ...rest, stdio: 'pipe' });
@@ -31,11 +35,17 @@ export interface Server {
   readonly child: ChildProcess;
   /** What it has written so far. */
   output(): string;
-  stop(): Promise<void>;
+  /** SIGKILL unless something else is said. */
+  stop(signal?: NodeJS.Signals): Promise<void>;
 }
 
 /** Starts a program that listens on `port` of 127.0.0.1 and waits until it does. */
-export async function startServer(file: string, args: readonly string[], port: number, options: SpawnOptions = {}): Promise<Server> {
+export async function startServer(
+  file: string,
+  args: readonly string[],
+  port: number,
+  options: SpawnOptions = {},
+): Promise<Server> {
   const child = spawn(file, args, { ...options, stdio: ['ignore', 'pipe', 'pipe'] });
   const chunks: Buffer[] = [];
   child.stdout!.on('data', (chunk: Buffer) => chunks.push(chunk));
@@ -44,8 +54,8 @@ export async function startServer(file: string, args: readonly string[], port: n
   child.on('error', (error) => (failure = error.message));
   const output = () => Buffer.concat(chunks).toString() + failure;
   const ended = new Promise<void>((resolve) => child.on('close', () => resolve()));
-  const stop = async () => {
-    child.kill('SIGKILL');
+  const stop = async (signal: NodeJS.Signals = 'SIGKILL') => {
+    child.kill(signal);
     await ended;
   };
   const deadline = performance.now() + 15_000;

@@ -246,6 +246,10 @@ export function follow(child: ChildProcess, beganMs: number): RunningCommand {
   });
   let over = false;
   const ended = new Promise<CommandOutcome>((resolve) => {
+    // A test that ran out of time goes on in a directory that is gone.
+    child.on('error', (error) => {
+      stderr += error.message;
+    });
     child.on('close', (code, signal) => {
       over = true;
       resolve({ code, signal, stdout, stderr, tookMs: performance.now() - beganMs });

@@ -69,7 +69,10 @@ export async function startEchoApp(protocol: 'h1' | 'h2c' = 'h1'): Promise<EchoA
   const server =
     protocol === 'h1'
       ? http.createServer(respond)
-      : http2.createServer({}, respond as unknown as (request: http2.Http2ServerRequest, response: http2.Http2ServerResponse) => void);
+      : http2.createServer(
+          {},
+          respond as unknown as (request: http2.Http2ServerRequest, response: http2.Http2ServerResponse) => void,
+        );
   if (protocol === 'h2c') (server as http2.Http2Server).on('session', (session) => sessions.add(session));
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');

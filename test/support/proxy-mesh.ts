@@ -23,6 +23,8 @@ export interface TestService {
 export interface TestMesh {
   proxy: Proxy;
   authority: CertificateAuthority;
+  /** Of its data and state; gone after `close`. */
+  directory: string;
   identities: Record<string, Identity>;
   notices: string[];
   inFlight: { workload: string; port: number; requests: number }[];
@@ -191,6 +193,7 @@ export async function startTestMesh(initial: Record<string, TestService>, gatewa
   return {
     proxy,
     authority,
+    directory: dir,
     identities,
     notices,
     inFlight,

@@ -18,7 +18,7 @@ export function checkPorts({ config, report }: CheckContext): void {
       problem('MESH-C209', {
         path,
         message: `port ${port} is already that of ${other}`,
-        hint: path.startsWith('gateway')
+        hint: path.startsWith('gateway') || path.startsWith('telemetry')
           ? 'choose another port'
           : 'choose another port, or leave it out to get a free one',
       }),
@@ -26,6 +26,7 @@ export function checkPorts({ config, report }: CheckContext): void {
   };
   claim(config.gateway?.http, 'the gateway (http)', 'gateway.http');
   claim(config.gateway?.https, 'the gateway (https)', 'gateway.https');
+  claim(config.telemetry?.admin, 'the admin server', 'telemetry.admin');
   for (const [name, service] of Object.entries(config.services)) {
     claim(service.port, `service ${name}`, `services.${name}.port`);
   }

@@ -1,17 +1,23 @@
+import type { Direction } from '../../model/events.ts';
 import { classifyResponse } from '../cluster/outcome.ts';
 import { createHistogram, type Histogram, type HistogramData, record, toData } from './histogram.ts';
 
-export type Direction = 'inbound' | 'outbound';
+/** gRPC statuses counted apart: 0 to 16, and one place for all that gRPC does not know. */
+const GRPC_STATUSES = 18;
 
 /** What is counted apart. */
 export interface CounterKey {
-  /** Workload that sends: an instance name, `gateway`, or on the inbound side the caller's service. */
+  /** Service that sends, or `gateway`; on the inbound side the caller's SPIFFE ID, empty where it has none. */
   readonly source: string;
-  /** Service that receives. */
+  /** Service that receives; empty where none was found. */
   readonly destination: string;
   /** Name of the route; empty where there was none. */
   readonly route: string;
   readonly direction: Direction;
+  /** Instance whose proxy counts. */
+  readonly instance: string;
+  /** Whether the hop is mutual TLS between two proxies. */
+  readonly tls: boolean;
 }
 
 /**
@@ -32,6 +38,10 @@ export interface CounterSlot {
   noResponse: number;
   /** As `classifyResponse` sees it, and everything without a response that was not the client's doing. */
   failures: number;
+  /** The failures by status class, 1 to 5; 0: without a response. */
+  readonly failedByClass: number[];
+  /** gRPC calls that ended with a status: successes by status, then failures by status. Null: none so far. */
+  grpcStatuses: number[] | null;
   /** Tries beyond the first. */
   retries: number;
   /** Bodies, towards the service. */
@@ -54,6 +64,8 @@ export interface CounterData extends CounterKey {
   status5xx: number;
   noResponse: number;
   failures: number;
+  failedByClass: number[];
+  grpcStatuses: number[] | null;
   retries: number;
   requestBytes: number;
   responseBytes: number;
@@ -92,7 +104,15 @@ export function countEnd(
   else if (status >= 200) slot.status2xx++;
   else if (status >= 100) slot.status1xx++;
   else slot.noResponse++;
-  if (broken || classifyResponse(status, grpcStatus) === 'failure') slot.failures++;
+  const failed = broken || classifyResponse(status, grpcStatus) === 'failure';
+  if (failed) {
+    slot.failures++;
+    slot.failedByClass[status >= 100 && status < 600 ? (status / 100) | 0 : status >= 600 ? 5 : 0]++;
+  }
+  if (grpcStatus >= 0 && status >= 200 && status < 300) {
+    slot.grpcStatuses ??= new Array<number>(2 * GRPC_STATUSES).fill(0);
+    slot.grpcStatuses[(failed ? GRPC_STATUSES : 0) + Math.min(grpcStatus, GRPC_STATUSES - 1)]++;
+  }
   // Without a response there is no response latency: a client that gives up quickly must not look like a quick service.
   if (status !== 0) record(slot.latency, durationMs);
 }
@@ -104,11 +124,17 @@ export function countBytes(slot: CounterSlot, requestBytes: number, responseByte
   slot.changed = true;
 }
 
+/** The same for equal keys alone. */
+export const counterId = ({ direction, source, destination, route, instance, tls }: CounterKey): string =>
+  `${direction} ${source} ${destination} ${instance} ${tls} ${route}`;
+
 export interface Counters {
   /** The slot for a key, always the same one. Keep it: finding it builds a string. */
   slot(key: CounterKey): CounterSlot;
   /** Those that changed since the last reading, or all, for a reader who has just come. */
   snapshot(which: 'changed' | 'all'): CounterData[];
+  /** Over all slots. */
+  totals(): { requests: number; active: number };
   /** Forgets slots of what is gone, unless something is still under way there. */
   prune(isGone: (key: CounterKey) => boolean): void;
 }
@@ -117,7 +143,7 @@ export function createCounters(): Counters {
   const slots = new Map<string, CounterSlot>();
   return {
     slot(key) {
-      const id = `${key.direction} ${key.source} ${key.destination} ${key.route}`;
+      const id = counterId(key);
       let slot = slots.get(id);
       if (slot === undefined) slots.set(id, (slot = createSlot(key)));
       return slot;
@@ -131,15 +157,24 @@ export function createCounters(): Counters {
       }
       return data;
     },
+    totals() {
+      let requests = 0;
+      let active = 0;
+      for (const slot of slots.values()) {
+        requests += slot.requests;
+        active += slot.active;
+      }
+      return { requests, active };
+    },
     prune(isGone) {
       for (const [id, slot] of slots) if (slot.active === 0 && isGone(slot.key)) slots.delete(id);
     },
   };
 }
 
-function createSlot({ source, destination, route, direction }: CounterKey): CounterSlot {
+function createSlot({ source, destination, route, direction, instance, tls }: CounterKey): CounterSlot {
   return {
-    key: { source, destination, route, direction },
+    key: { source, destination, route, direction, instance, tls },
     requests: 0,
     active: 0,
     status1xx: 0,
@@ -149,6 +184,8 @@ function createSlot({ source, destination, route, direction }: CounterKey): Coun
     status5xx: 0,
     noResponse: 0,
     failures: 0,
+    failedByClass: [0, 0, 0, 0, 0, 0],
+    grpcStatuses: null,
     retries: 0,
     requestBytes: 0,
     responseBytes: 0,
@@ -159,5 +196,12 @@ function createSlot({ source, destination, route, direction }: CounterKey): Coun
 
 function slotData(slot: CounterSlot): CounterData {
   const { key, latency, changed: _, ...numbers } = slot;
-  return { ...key, ...numbers, latency: toData(latency) };
+  const { failedByClass, grpcStatuses } = numbers;
+  return {
+    ...key,
+    ...numbers,
+    failedByClass: [...failedByClass],
+    grpcStatuses: grpcStatuses === null ? null : [...grpcStatuses],
+    latency: toData(latency),
+  };
 }

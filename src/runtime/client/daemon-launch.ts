@@ -25,6 +25,8 @@ export interface LaunchOptions {
 
 /** Another daemon of the same mesh was first: by its lock, or by its socket. */
 export const ALREADY_RUNNING: ReadonlySet<string> = new Set(['MESH-S110', 'MESH-R102']);
+/** For one try to connect. */
+const CONNECT_MS = 1_000;
 /** Lines of daemon.log shown when it died without a report. */
 const LAST_LINES = 15;
 
@@ -63,7 +65,9 @@ export async function launchDaemon(location: MeshLocation, options: LaunchOption
     setImmediate(loadControlService);
     const problems = await startupProblems(child, pipe, deadlineAt, () => lastLines(logFile, logStart));
     if (problems.length > 0) return fail(...problems);
-    return await connectBefore(location, deadlineAt);
+    const connected = await connectBefore(location, deadlineAt, () => child.exitCode !== null || child.signalCode !== null);
+    if (connected.ok || (child.exitCode === null && child.signalCode === null)) return connected;
+    return fail(endedAtStart(howItEnded(child.exitCode, child.signalCode), lastLines(logFile, logStart)));
   } finally {
     pipe.destroy();
     child.unref();
@@ -79,7 +83,7 @@ async function startupProblems(
 ): Promise<readonly Problem[]> {
   const ended = new Promise<string>((resolve) => {
     child.once('error', (error) => resolve(error.message));
-    child.once('exit', (code, signal) => resolve(signal === null ? `exit code ${code}` : `signal ${signal}`));
+    child.once('exit', (code, signal) => resolve(howItEnded(code, signal)));
   });
   const timeout = new AbortController();
   try {
@@ -97,26 +101,37 @@ async function startupProblems(
       ];
     }
     if (report !== null) return report;
-    return [
-      {
-        code: 'MESH-R109',
-        message: `the daemon ended at its start: ${await ended}`,
-        hint: `last lines of .mesh/daemon.log:\n${output().join('\n')}`.trimEnd(),
-      },
-    ];
+    return [endedAtStart(await ended, output())];
   } finally {
     timeout.abort();
   }
 }
 
-/** The client of a mesh that is just being started, by us or by another `mesh up`. */
-export async function connectBefore(location: MeshLocation, deadlineAt: number): Promise<Result<ControlClient>> {
+const howItEnded = (code: number | null, signal: NodeJS.Signals | null): string =>
+  signal === null ? `exit code ${code}` : `signal ${signal}`;
+
+const endedAtStart = (how: string, output: readonly string[]): Problem => ({
+  code: 'MESH-R109',
+  message: `the daemon ended at its start: ${how}`,
+  hint:
+    output.length === 0
+      ? '`mesh down` ends what it may have started; then try again'
+      : `last lines of .mesh/daemon.log:\n${output.join('\n')}`.trimEnd(),
+});
+
+/** The client of a mesh that is just being started, by us or by another `mesh up`. `isOver`: its daemon is gone. */
+export async function connectBefore(
+  location: MeshLocation,
+  deadlineAt: number,
+  isOver: () => boolean = () => false,
+): Promise<Result<ControlClient>> {
   for (;;) {
     // Anew each time: the daemon may have chosen another path for its socket.
     const current = locateMesh(location.baseDir, location.configFile, false);
     const socketPath = current.ok ? current.value.socketPath : location.socketPath;
-    const connected = await connectControl(socketPath, Math.max(100, deadlineAt - Date.now()));
-    if (connected.ok || Date.now() >= deadlineAt) return connected;
+    // In short turns: a daemon that dies between the two steps of a connection would be waited for to the end.
+    const connected = await connectControl(socketPath, Math.min(CONNECT_MS, Math.max(100, deadlineAt - Date.now())));
+    if (connected.ok || Date.now() >= deadlineAt || isOver()) return connected;
     await delay(20);
   }
 }
@@ -130,6 +145,6 @@ function daemonCommand(): string[] {
 
 function lastLines(file: string, from: number): string[] {
   if (!existsSync(file)) return [];
-  const lines = readFileSync(file).subarray(from).toString('utf8').trimEnd().split('\n');
-  return lines.slice(-LAST_LINES);
+  const text = readFileSync(file).subarray(from).toString('utf8').trimEnd();
+  return text === '' ? [] : text.split('\n').slice(-LAST_LINES);
 }

@@ -32,6 +32,8 @@ export async function bringDown(
     try {
       const stopped = await stopThrough(connected.value, timeoutMs, progress);
       if (stopped !== null) return stopped;
+      const rest = await recoverMesh(location, timeoutMs, progress);
+      return rest.ok && rest.value.kind === 'nothing' ? ok({ kind: 'stopped' }) : rest;
     } finally {
       connected.value.close();
     }
@@ -45,15 +47,14 @@ export async function stopThrough(
   timeoutMs: number,
   progress: (line: string) => void,
 ): Promise<Result<DownOutcome> | null> {
+  const patience = new AbortController();
   try {
     const { pid } = await client.status();
     const daemon = readProcess(pid);
-    const patience = new AbortController();
     const result = await Promise.race([
       client.down(timeoutMs, progress),
       delay(timeoutMs + DAEMON_EXIT_MS + KILL_MS, null, { signal: patience.signal }),
     ]);
-    patience.abort();
     if (result === null) return null;
     if (!result.ok) return result;
     if (daemon !== null && !(await gone(daemon, DAEMON_EXIT_MS))) {
@@ -65,6 +66,8 @@ export async function stopThrough(
     if (!(error instanceof ControlError)) throw error;
     progress('the connection to the daemon was lost, going on without it');
     return null;
+  } finally {
+    patience.abort();
   }
 }
 

@@ -6,6 +6,7 @@ import {
   status as grpcStatus,
   type ServiceError,
 } from '@grpc/grpc-js';
+import type { Direction, StatRow, TapBatch, TapFilter } from '../../model/events.ts';
 import { fail, ok, type Problem, type Result } from '../../model/result.ts';
 import type { CertificateStatus, EndpointStatus, LogLine, MeshStatus, RouteStatus } from '../../model/status.ts';
 import type { LogQuery, MeshNotice } from './mesh-control.ts';
@@ -21,6 +22,7 @@ import {
   routeFromWire,
   statusFromWire,
 } from './wire.ts';
+import { type StatsReply, statsFromWire, tapBatchFromWire, tapFilterToWire } from './traffic-wire.ts';
 
 /** The call itself went wrong: the daemon died or has a bug. What it refuses comes back as a Result. */
 export class ControlError extends Error {
@@ -46,6 +48,11 @@ export interface ControlClient {
   watchStatus(signal: AbortSignal): AsyncIterable<MeshStatus>;
   watchNotices(signal: AbortSignal): AsyncIterable<MeshNotice>;
   logs(query: LogQuery, signal: AbortSignal): AsyncIterable<LogLine[]>;
+  /** Subscribed when this returns; ends with the signal. */
+  tap(filter: TapFilter, signal: AbortSignal): AsyncIterable<TapBatch>;
+  stats(windowMs: number, direction?: Direction): Promise<StatRow[]>;
+  /** At once, then once a second. */
+  watchStats(windowMs: number, signal: AbortSignal, direction?: Direction): AsyncIterable<StatRow[]>;
   start(service: string): Promise<Result<void>>;
   stop(service: string): Promise<Result<void>>;
   restart(service: string): Promise<Result<void>>;
@@ -126,19 +133,25 @@ interface CallSurface {
   [method: string]: unknown;
 }
 
-type UnaryMethod = (request: Message, answer: (error: ServiceError | null, reply: never) => void) => void;
+type UnaryMethod = (
+  request: Message,
+  answer: (error: ServiceError | null, reply: never) => void,
+) => { cancel(): void };
 type StreamMethod = (request: Message) => ClientReadableStream<never>;
 
 function controlClient(client: CallSurface): ControlClient {
+  const open = new Set<{ cancel(): void }>();
   const unary = <Reply>(method: string, request: Message): Promise<Reply> =>
     new Promise((resolve, reject) => {
-      (client[method] as UnaryMethod).call(client, request, (error, reply) =>
-        error === null ? resolve(reply) : reject(callError(error)),
-      );
+      const call = (client[method] as UnaryMethod).call(client, request, (error, reply) => {
+        open.delete(call);
+        if (error === null) resolve(reply);
+        else reject(callError(error));
+      });
+      open.add(call);
     });
   const operation = async (method: string, request: Message): Promise<Result<void>> =>
     resultOf((await unary<{ problems: WireProblem[] }>(method, request)).problems, undefined);
-  const open = new Set<{ cancel(): void }>();
   const track = <T extends { cancel(): void; on(event: 'close', listener: () => void): unknown }>(call: T): T => {
     open.add(call);
     call.on('close', () => open.delete(call));
@@ -159,6 +172,11 @@ function controlClient(client: CallSurface): ControlClient {
         (batch: { lines: Parameters<typeof logLineFromWire>[0][] }) => batch.lines.map(logLineFromWire),
         signal,
       ),
+    tap: (filter, signal) => messages(subscribe('Tap', tapFilterToWire(filter)), tapBatchFromWire, signal),
+    stats: async (windowMs, direction) =>
+      statsFromWire(await unary<StatsReply>('GetStats', { windowMs, inbound: direction === 'inbound' })),
+    watchStats: (windowMs, signal, direction) =>
+      messages(subscribe('WatchStats', { windowMs, inbound: direction === 'inbound' }), statsFromWire, signal),
     start: (service) => operation('StartService', { service }),
     stop: (service) => operation('StopService', { service }),
     restart: (service) => operation('RestartService', { service }),

@@ -1,3 +1,4 @@
+import type { Direction, StatRow, TapBatch, TapFilter } from '../../model/events.ts';
 import type { Problem, Result } from '../../model/result.ts';
 import type { CertificateStatus, EndpointStatus, LogLine, MeshStatus, RouteStatus } from '../../model/status.ts';
 
@@ -29,6 +30,15 @@ export interface MeshControl {
   watchNotices(listener: (notice: MeshNotice) => void): () => void;
   /** Ends by itself unless `follow`; stops when the signal aborts. */
   logs(query: LogQuery, signal: AbortSignal): AsyncIterable<LogLine[]>;
+  /** Finished requests as they happen, until the signal aborts. Proxies look at requests only while there is a tap. */
+  tap(filter: TapFilter, signal: AbortSignal): AsyncIterable<TapBatch>;
+  /**
+   * Traffic per (source, destination, route) over the last `windowMs`, at most ten minutes.
+   * @param direction which side's count; `outbound` unless given
+   */
+  stats(windowMs: number, direction?: Direction): StatRow[];
+  /** Calls back with `stats` at once and then once a second. Returns the unsubscription. */
+  watchStats(windowMs: number, listener: (rows: StatRow[]) => void, direction?: Direction): () => void;
   start(service: string): Promise<Result<void>>;
   stop(service: string): Promise<Result<void>>;
   restart(service: string): Promise<Result<void>>;

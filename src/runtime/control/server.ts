@@ -11,7 +11,9 @@ import {
   type ServerWritableStream,
   type sendUnaryData,
 } from '@grpc/grpc-js';
+import type { StatRow } from '../../model/events.ts';
 import { fail, ok, type Problem, type Result } from '../../model/result.ts';
+import type { LogLine } from '../../model/status.ts';
 import type { MeshControl, MeshNotice } from './mesh-control.ts';
 import { loadControlService } from './proto.ts';
 import {
@@ -24,6 +26,7 @@ import {
   problemToWire,
   statusToWire,
 } from './wire.ts';
+import { type StatsRequest, statRowToWire, tapBatchToWire, tapFilterFromWire, type tapFilterToWire } from './traffic-wire.ts';
 
 export interface ControlServer {
   /** Ends all streams, lets replies leave, removes the socket. */
@@ -228,7 +231,31 @@ function implementation(control: MeshControl, options: ControlServerOptions, ope
     Logs(call: ServerWritableStream<ReturnType<typeof logQueryToWire>, unknown>) {
       const abort = new AbortController();
       track(call, () => abort.abort());
-      void sendLogs(control, call, abort.signal);
+      const toWire = (lines: LogLine[]) => ({ lines: lines.map(logLineToWire) });
+      void sendAll(call, control.logs(logQueryFromWire(call.request), abort.signal), toWire, abort.signal);
+    },
+
+    Tap(call: ServerWritableStream<ReturnType<typeof tapFilterToWire>, unknown>) {
+      const abort = new AbortController();
+      track(call, () => abort.abort());
+      // Sent at once, so that the client knows that what it asks for from here on is seen.
+      call.sendMetadata(new Metadata());
+      void sendAll(call, control.tap(tapFilterFromWire(call.request), abort.signal), tapBatchToWire, abort.signal);
+    },
+    GetStats: unary(({ windowMs, inbound }: StatsRequest) => ({
+      rows: control.stats(windowMs, inbound ? 'inbound' : 'outbound').map(statRowToWire),
+    })),
+    WatchStats(call: ServerWritableStream<StatsRequest, unknown>) {
+      const { windowMs, inbound } = call.request;
+      let writable = true;
+      call.on('drain', () => {
+        writable = true;
+      });
+      // A client that lags misses a second; the next row says all the same.
+      const send = (rows: StatRow[]) => {
+        if (writable) writable = call.write({ rows: rows.map(statRowToWire) });
+      };
+      track(call, control.watchStats(windowMs, send, inbound ? 'inbound' : 'outbound'));
     },
 
     StartService: operation(({ service }: { service: string }) => control.start(service)),
@@ -292,15 +319,16 @@ function implementation(control: MeshControl, options: ControlServerOptions, ope
 }
 
 /** Pulls no more from the daemon than the client takes: a slow `mesh logs` slows nobody else down. */
-async function sendLogs(
-  control: MeshControl,
-  call: ServerWritableStream<ReturnType<typeof logQueryToWire>, unknown>,
+async function sendAll<T>(
+  call: OpenStream & { write(message: unknown): boolean },
+  source: AsyncIterable<T>,
+  toWire: (value: T) => unknown,
   signal: AbortSignal,
 ): Promise<void> {
   try {
-    for await (const lines of control.logs(logQueryFromWire(call.request), signal)) {
+    for await (const value of source) {
       if (signal.aborted) break;
-      if (!call.write({ lines: lines.map(logLineToWire) })) await drained(call, signal);
+      if (!call.write(toWire(value))) await drained(call, signal);
     }
     if (!signal.aborted) call.end();
   } catch (error) {

@@ -131,7 +131,15 @@ describe.skipIf(curl === null)('curl', () => {
       ['HTTP/1.1', ['--http1.1'], '1.1'],
     ])('over TLS with %s, trusting the root alone', async (_name, options, version) => {
       const port = mesh.gatewayTls;
-      const reply = await fetchBy(...options, ...at(port), '--cacert', mesh.authority.rootPath, '-T', upload, `https://shop.localhost:${port}/x`);
+      const reply = await fetchBy(
+        ...options,
+        ...at(port),
+        '--cacert',
+        mesh.authority.rootPath,
+        '-T',
+        upload,
+        `https://shop.localhost:${port}/x`,
+      );
       expect(reply).toMatchObject({ status: 200, version });
       const { headers, ...rest } = echo(reply.body);
       expect(rest).toMatchObject({ method: 'PUT', path: '/x', bytes: UPLOAD.length, sha256 });
@@ -147,7 +155,12 @@ describe.skipIf(curl === null)('curl', () => {
     });
 
     it('is not trusted without the root', async () => {
-      const { code } = await run(curl as string, ['-q', '-sS', ...at(mesh.gatewayTls), `https://shop.localhost:${mesh.gatewayTls}/`]);
+      const { code } = await run(curl as string, [
+        '-q',
+        '-sS',
+        ...at(mesh.gatewayTls),
+        `https://shop.localhost:${mesh.gatewayTls}/`,
+      ]);
       expect(code).toBe(60);
     });
 

@@ -29,7 +29,10 @@ describe.skipIf(skip)("Go's net/http", () => {
     dir = await mkdtemp(join(tmpdir(), 'mesh-go-'));
     program = join(dir, 'program');
     const source = fileURLToPath(new URL('../../support/clients/main.go', import.meta.url));
-    const built = await run(go as string, ['build', '-o', program, source], { env: { ...process.env, GO111MODULE: 'off' }, timeoutMs: 120_000 });
+    const built = await run(go as string, ['build', '-o', program, source], {
+      env: { ...process.env, GO111MODULE: 'off' },
+      timeoutMs: 120_000,
+    });
     expect(built.code, built.output).toBe(0);
     const port = await freePort();
     server = await startServer(program, ['serve', String(port)], port);
@@ -49,25 +52,31 @@ describe.skipIf(skip)("Go's net/http", () => {
     it.each([
       ['h1', 'HTTP/1.1'],
       ['h2c', 'HTTP/2.0'],
-    ])('client over %s', async (client, clientProtocol) => {
-      const { code, output } = await run(program, ['ask', String(mesh.dependency[service]), client], { timeoutMs: 30_000 });
-      expect(code, output).toBe(0);
-      expect(JSON.parse(output)).toEqual({
-        get: `GET ${appProtocol} 0 `,
-        proto: clientProtocol,
-        head: '200 0',
-        post: `POST ${appProtocol} 1048576 `,
-        'trailers-up': `PUT ${appProtocol} 1048576 1048576`,
-        expect: `POST ${appProtocol} 1000 `,
-        stream: 'line 0\nline 1\nline 2\n3',
-        early: '413 too large',
-        bytes: 80 << 16,
-        hints: '103 </style.css>; rel=preload after hints',
-        cancelled: 'true',
-        abort: true,
-        concurrent: 64,
-      });
-    }, 40_000);
+    ])(
+      'client over %s',
+      async (client, clientProtocol) => {
+        const { code, output } = await run(program, ['ask', String(mesh.dependency[service]), client], {
+          timeoutMs: 30_000,
+        });
+        expect(code, output).toBe(0);
+        expect(JSON.parse(output)).toEqual({
+          get: `GET ${appProtocol} 0 `,
+          proto: clientProtocol,
+          head: '200 0',
+          post: `POST ${appProtocol} 1048576 `,
+          'trailers-up': `PUT ${appProtocol} 1048576 1048576`,
+          expect: `POST ${appProtocol} 1000 `,
+          stream: 'line 0\nline 1\nline 2\n3',
+          early: '413 too large',
+          bytes: 80 << 16,
+          hints: '103 </style.css>; rel=preload after hints',
+          cancelled: 'true',
+          abort: true,
+          concurrent: 64,
+        });
+      },
+      40_000,
+    );
 
     it('client by HTTP_PROXY', async () => {
       const env = { PATH: process.env.PATH, HTTP_PROXY: `http://127.0.0.1:${mesh.outbound}` };

@@ -61,12 +61,15 @@ describe.skipIf(python === null)("Python's standard library", () => {
     const ask = (method: string, path: string, body?: string) =>
       new Promise<string>((resolve, reject) => {
         const headers = { 'x-test': 'yes' };
-        const request = http.request({ host: '127.0.0.1', port: mesh.dependency[service], method, path, headers, agent }, (response) => {
-          let text = '';
-          response.setEncoding('utf8').on('data', (chunk) => (text += chunk));
-          response.on('end', () => resolve(`${response.statusCode} ${text}`));
-          response.on('error', reject);
-        });
+        const request = http.request(
+          { host: '127.0.0.1', port: mesh.dependency[service], method, path, headers, agent },
+          (response) => {
+            let text = '';
+            response.setEncoding('utf8').on('data', (chunk) => (text += chunk));
+            response.on('end', () => resolve(`${response.statusCode} ${text}`));
+            response.on('error', reject);
+          },
+        );
         request.on('error', reject);
         request.end(body);
       });

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { countBytes, countEnd, countStart, createCounters } from '../../../src/proxy/telemetry/counters.ts';
+import { type CounterKey, countBytes, countEnd, countStart, createCounters } from '../../../src/proxy/telemetry/counters.ts';
 import {
   BUCKETS,
   countUpTo,
@@ -78,13 +78,22 @@ describe('histogram', () => {
 });
 
 describe('counters', () => {
-  const key = { source: 'web-1', destination: 'orders', route: 'orders-1', direction: 'outbound' } as const;
+  const key: CounterKey = {
+    source: 'web',
+    destination: 'orders',
+    route: 'orders-1',
+    direction: 'outbound',
+    instance: 'web-1',
+    tls: true,
+  };
 
   it('has one slot for each key', () => {
     const counters = createCounters();
     expect(counters.slot({ ...key })).toBe(counters.slot(key));
     expect(counters.slot({ ...key, direction: 'inbound' })).not.toBe(counters.slot(key));
     expect(counters.slot({ ...key, route: '' })).not.toBe(counters.slot(key));
+    expect(counters.slot({ ...key, instance: 'web-2' })).not.toBe(counters.slot(key));
+    expect(counters.slot({ ...key, tls: false })).not.toBe(counters.slot(key));
   });
 
   it('adds up', () => {
@@ -111,10 +120,14 @@ describe('counters', () => {
       status5xx: 1,
       noResponse: 2,
       failures: 3,
+      failedByClass: [1, 0, 1, 0, 0, 1],
       retries: 3,
       requestBytes: 11,
       responseBytes: 22,
     });
+    // One success without a gRPC status, one UNAVAILABLE.
+    expect(data.grpcStatuses!.flatMap((n, i) => (n > 0 ? [[i, n]] : []))).toEqual([[18 + 14, 1]]);
+    expect(counters.totals()).toEqual({ requests: 8, active: 1 });
     // Those without a response have no latency.
     expect(data.latency.buckets.filter((_, i) => i % 2 === 1).reduce((a, b) => a + b, 0)).toBe(5);
     expect(JSON.parse(JSON.stringify(data))).toEqual(data);

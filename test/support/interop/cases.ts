@@ -43,15 +43,28 @@ export class InteropClient {
   }
 
   /** A unary call: the answer, or an error that is the status; with what came in headers and trailers. */
-  unary<Q, S>(name: string, request: Q, metadata = new grpc.Metadata(), service = testService): Promise<{ answer: S; initial: grpc.Metadata; trailing: grpc.Metadata }> {
+  unary<Q, S>(
+    name: string,
+    request: Q,
+    metadata = new grpc.Metadata(),
+    service = testService,
+  ): Promise<{ answer: S; initial: grpc.Metadata; trailing: grpc.Metadata }> {
     return new Promise((resolve, reject) => {
       const { path, requestSerialize, responseDeserialize } = service[name];
       let initial = new grpc.Metadata();
       let answer: S | undefined;
-      const call = this.client.makeUnaryRequest(path, requestSerialize, responseDeserialize, request, metadata, this.callOptions(), (error, value) => {
-        if (error !== null) reject(error);
-        else answer = value as S;
-      });
+      const call = this.client.makeUnaryRequest(
+        path,
+        requestSerialize,
+        responseDeserialize,
+        request,
+        metadata,
+        this.callOptions(),
+        (error, value) => {
+          if (error !== null) reject(error);
+          else answer = value as S;
+        },
+      );
       call.on('metadata', (received) => {
         initial = received;
       });
@@ -65,24 +78,47 @@ export class InteropClient {
 
   serverStream(request: OutputRequest): grpc.ClientReadableStream<OutputResponse> {
     const { path, requestSerialize, responseDeserialize } = testService.StreamingOutputCall;
-    return this.client.makeServerStreamRequest(path, requestSerialize, responseDeserialize, request, this.callOptions()) as grpc.ClientReadableStream<OutputResponse>;
+    return this.client.makeServerStreamRequest(
+      path,
+      requestSerialize,
+      responseDeserialize,
+      request,
+      this.callOptions(),
+    ) as grpc.ClientReadableStream<OutputResponse>;
   }
 
-  clientStream(metadata = new grpc.Metadata()): { call: grpc.ClientWritableStream<InputRequest>; answer: Promise<InputResponse> } {
+  clientStream(metadata = new grpc.Metadata()): {
+    call: grpc.ClientWritableStream<InputRequest>;
+    answer: Promise<InputResponse>;
+  } {
     const { path, requestSerialize, responseDeserialize } = testService.StreamingInputCall;
     let call!: grpc.ClientWritableStream<InputRequest>;
     const answer = new Promise<InputResponse>((resolve, reject) => {
-      call = this.client.makeClientStreamRequest(path, requestSerialize, responseDeserialize, metadata, this.callOptions(), (error, value) =>
-        error === null ? resolve(value as InputResponse) : reject(error),
+      call = this.client.makeClientStreamRequest(
+        path,
+        requestSerialize,
+        responseDeserialize,
+        metadata,
+        this.callOptions(),
+        (error, value) => (error === null ? resolve(value as InputResponse) : reject(error)),
       );
     });
     answer.catch(() => {});
     return { call, answer };
   }
 
-  duplex(metadata = new grpc.Metadata(), options: grpc.CallOptions = this.callOptions()): grpc.ClientDuplexStream<OutputRequest, OutputResponse> {
+  duplex(
+    metadata = new grpc.Metadata(),
+    options: grpc.CallOptions = this.callOptions(),
+  ): grpc.ClientDuplexStream<OutputRequest, OutputResponse> {
     const { path, requestSerialize, responseDeserialize } = testService.FullDuplexCall;
-    return this.client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize, metadata, options) as grpc.ClientDuplexStream<OutputRequest, OutputResponse>;
+    return this.client.makeBidiStreamRequest(
+      path,
+      requestSerialize,
+      responseDeserialize,
+      metadata,
+      options,
+    ) as grpc.ClientDuplexStream<OutputRequest, OutputResponse>;
   }
 
   private callOptions(): grpc.CallOptions {
@@ -113,7 +149,10 @@ function nextMessage(call: grpc.ClientDuplexStream<OutputRequest, OutputResponse
 }
 
 async function largeUnary(client: InteropClient): Promise<void> {
-  const { answer } = await client.simple({ response_size: LARGE_RESPONSE, payload: { body: Buffer.alloc(LARGE_REQUEST) } });
+  const { answer } = await client.simple({
+    response_size: LARGE_RESPONSE,
+    payload: { body: Buffer.alloc(LARGE_REQUEST) },
+  });
   expect(answer.payload?.body.length).toBe(LARGE_RESPONSE);
 }
 
@@ -185,7 +224,10 @@ export const INTEROP_CASES: Readonly<Record<string, (client: InteropClient) => P
     const binary = Buffer.from([0xab, 0xab, 0xab, 0x00, 0xff]);
     metadata.set(ECHO_INITIAL, 'test_initial_metadata_value');
     metadata.set(ECHO_TRAILING, binary);
-    const { initial, trailing } = await client.simple({ response_size: LARGE_RESPONSE, payload: { body: Buffer.alloc(LARGE_REQUEST) } }, metadata);
+    const { initial, trailing } = await client.simple(
+      { response_size: LARGE_RESPONSE, payload: { body: Buffer.alloc(LARGE_REQUEST) } },
+      metadata,
+    );
     expect(initial.get(ECHO_INITIAL)).toEqual(['test_initial_metadata_value']);
     expect(trailing.get(ECHO_TRAILING)).toEqual([binary]);
 
@@ -198,7 +240,10 @@ export const INTEROP_CASES: Readonly<Record<string, (client: InteropClient) => P
 
   async status_code_and_message(client) {
     const status = { code: 2, message: 'test status message' };
-    await expect(client.simple({ response_status: status })).rejects.toMatchObject({ code: 2, details: status.message });
+    await expect(client.simple({ response_status: status })).rejects.toMatchObject({
+      code: 2,
+      details: status.message,
+    });
     const call = client.duplex();
     call.end({ response_status: status });
     expect(await statusOf(call)).toMatchObject({ code: 2, details: status.message });
@@ -206,7 +251,10 @@ export const INTEROP_CASES: Readonly<Record<string, (client: InteropClient) => P
 
   async special_status_message(client) {
     const message = '\t\ntest with whitespace\r\nand Unicode BMP ☺ and non-BMP 😈\t\n';
-    await expect(client.simple({ response_status: { code: 2, message } })).rejects.toMatchObject({ code: 2, details: message });
+    await expect(client.simple({ response_status: { code: 2, message } })).rejects.toMatchObject({
+      code: 2,
+      details: message,
+    });
   },
 
   async unimplemented_method(client) {
@@ -262,7 +310,11 @@ export const COMPRESSED_CASES: typeof INTEROP_CASES = {
 
   async server_compressed_unary(client) {
     for (const value of [true, false]) {
-      const { answer } = await client.simple({ response_compressed: { value }, response_size: LARGE_RESPONSE, payload: { body: Buffer.alloc(LARGE_REQUEST) } });
+      const { answer } = await client.simple({
+        response_compressed: { value },
+        response_size: LARGE_RESPONSE,
+        payload: { body: Buffer.alloc(LARGE_REQUEST) },
+      });
       expect(answer.payload?.body.length).toBe(LARGE_RESPONSE);
     }
   },

@@ -3,8 +3,8 @@ import http2 from 'node:http2';
 import type { AddressInfo } from 'node:net';
 import { gunzipSync, gzipSync } from 'node:zlib';
 import grpc from '@grpc/grpc-js';
-import type { InteropServer } from './server.ts';
 import { type InputRequest, method, type OutputRequest, type SimpleRequest } from './protocol.ts';
+import type { InteropServer } from './server.ts';
 
 interface Message {
   compressed: boolean;
@@ -51,14 +51,20 @@ function answer(stream: http2.ServerHttp2Stream, headers: http2.IncomingHttpHead
     const expected = request.expect_compressed?.value;
     if (expected !== undefined && expected !== message.compressed) status = grpc.status.INVALID_ARGUMENT;
     sum += request.payload?.body.length ?? 0;
-    if (name === 'UnaryCall') replies.push({ size: request.response_size ?? 0, compressed: request.response_compressed?.value === true });
-    for (const { size, compressed } of request.response_parameters ?? []) replies.push({ size, compressed: compressed?.value === true });
+    if (name === 'UnaryCall')
+      replies.push({ size: request.response_size ?? 0, compressed: request.response_compressed?.value === true });
+    for (const { size, compressed } of request.response_parameters ?? [])
+      replies.push({ size, compressed: compressed?.value === true });
   }
-  stream.respond({ ':status': 200, 'content-type': 'application/grpc', 'grpc-encoding': 'gzip' }, { waitForTrailers: true });
+  stream.respond(
+    { ':status': 200, 'content-type': 'application/grpc', 'grpc-encoding': 'gzip' },
+    { waitForTrailers: true },
+  );
   stream.on('wantTrailers', () => stream.sendTrailers({ 'grpc-status': String(status) }));
   if (status === grpc.status.OK) {
     if (name === 'StreamingInputCall') stream.write(frame(responseSerialize({ aggregated_payload_size: sum }), false));
-    for (const { size, compressed } of replies) stream.write(frame(responseSerialize({ payload: { body: Buffer.alloc(size) } }), compressed));
+    for (const { size, compressed } of replies)
+      stream.write(frame(responseSerialize({ payload: { body: Buffer.alloc(size) } }), compressed));
   }
   stream.end();
 }

@@ -36,7 +36,10 @@ export async function startInteropServer(options: grpc.ServerOptions = {}): Prom
       await answer(call, call.request);
       call.end(trailers);
     },
-    StreamingInputCall(call: grpc.ServerReadableStream<InputRequest, InputResponse>, done: grpc.sendUnaryData<InputResponse>) {
+    StreamingInputCall(
+      call: grpc.ServerReadableStream<InputRequest, InputResponse>,
+      done: grpc.sendUnaryData<InputResponse>,
+    ) {
       let sum = 0;
       call.on('data', (request: InputRequest) => {
         sum += request.payload.body.length;
@@ -85,7 +88,12 @@ function echo(call: AnyCall): grpc.Metadata {
   return trailers;
 }
 
-async function answer(call: grpc.ServerWritableStream<OutputRequest, OutputResponse> | grpc.ServerDuplexStream<OutputRequest, OutputResponse>, request: OutputRequest): Promise<void> {
+async function answer(
+  call:
+    | grpc.ServerWritableStream<OutputRequest, OutputResponse>
+    | grpc.ServerDuplexStream<OutputRequest, OutputResponse>,
+  request: OutputRequest,
+): Promise<void> {
   for (const { size, interval_us: microseconds = 0 } of request.response_parameters ?? []) {
     if (microseconds > 0) await new Promise((resolve) => setTimeout(resolve, microseconds / 1000));
     call.write({ payload: { body: Buffer.alloc(size) } });

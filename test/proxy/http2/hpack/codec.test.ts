@@ -175,13 +175,16 @@ describe('encoder and decoder', () => {
     expect(decode(new HpackDecoder(4096), block)?.fields).toEqual([['te', 'trailers']]);
   });
 
-  it.each([false, true])('lets no line break out, not even one in the low byte of a wide character (Huffman: %s)', (huffman) => {
-    const values = ['a\r\nb: c', 'x\u010d\u010a', `\0${'y'.repeat(40)}\u0a0a`];
-    for (const text of values) {
-      const block = encode(new HpackEncoder(4096, { huffman }), [['x-a', text]]);
-      expect(decode(new HpackDecoder(4096), block)?.fields[0][1]).not.toMatch(/[\r\n\0]/);
-    }
-  });
+  it.each([false, true])(
+    'lets no line break out, not even one in the low byte of a wide character (Huffman: %s)',
+    (huffman) => {
+      const values = ['a\r\nb: c', 'x\u010d\u010a', `\0${'y'.repeat(40)}\u0a0a`];
+      for (const text of values) {
+        const block = encode(new HpackEncoder(4096, { huffman }), [['x-a', text]]);
+        expect(decode(new HpackDecoder(4096), block)?.fields[0][1]).not.toMatch(/[\r\n\0]/);
+      }
+    },
+  );
 });
 
 describe('the decoder refuses', () => {

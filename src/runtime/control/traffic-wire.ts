@@ -1,0 +1,138 @@
+/** The same as wire.ts for taps and statistics. Times of events stay text: they come by the thousand. */
+import type { Direction, RequestEvent, StatRow, TapBatch, TapFilter } from '../../model/events.ts';
+
+interface WireHeader {
+  name: string;
+  value: string;
+}
+
+const headersToWire = (headers: readonly [string, string][]): WireHeader[] =>
+  headers.map(([name, value]) => ({ name, value }));
+const headersFromWire = (headers: readonly WireHeader[]): [string, string][] =>
+  headers.map(({ name, value }) => [name, value]);
+
+const DIRECTIONS = {
+  '': 'DIRECTION_UNSPECIFIED',
+  inbound: 'DIRECTION_INBOUND',
+  outbound: 'DIRECTION_OUTBOUND',
+} as const;
+
+function directionFromWire(wire: string): Direction | '' {
+  if (wire === DIRECTIONS.inbound) return 'inbound';
+  return wire === DIRECTIONS.outbound ? 'outbound' : '';
+}
+
+const PROTOCOLS = { http: 'PROTOCOL_HTTP', http2: 'PROTOCOL_HTTP2', grpc: 'PROTOCOL_GRPC', tcp: 'PROTOCOL_TCP' } as const;
+
+function protocolFromWire(wire: string): RequestEvent['protocol'] {
+  return wire.slice('PROTOCOL_'.length).toLowerCase() as RequestEvent['protocol'];
+}
+
+export function tapFilterToWire(filter: TapFilter) {
+  return { ...filter, direction: DIRECTIONS[filter.direction], headers: headersToWire(filter.headers) };
+}
+
+export function tapFilterFromWire(wire: ReturnType<typeof tapFilterToWire>): TapFilter {
+  const { service, from, to, method, path, route, protocol, status, minDurationMs, maxPerSecond, showHeaders } = wire;
+  return {
+    service,
+    from,
+    to,
+    method,
+    path,
+    route,
+    protocol,
+    status,
+    minDurationMs,
+    headers: headersFromWire(wire.headers),
+    direction: directionFromWire(wire.direction),
+    maxPerSecond,
+    showHeaders,
+  };
+}
+
+function eventToWire(event: RequestEvent) {
+  return {
+    ...event,
+    direction: DIRECTIONS[event.direction],
+    protocol: PROTOCOLS[event.protocol],
+    requestHeaders: headersToWire(event.requestHeaders),
+    responseHeaders: headersToWire(event.responseHeaders),
+  };
+}
+
+function eventFromWire(wire: ReturnType<typeof eventToWire>): RequestEvent {
+  return {
+    id: wire.id,
+    traceId: wire.traceId,
+    parentSpanId: wire.parentSpanId,
+    sampled: wire.sampled,
+    time: wire.time,
+    source: wire.source,
+    destination: wire.destination,
+    instance: wire.instance,
+    direction: directionFromWire(wire.direction) || 'outbound',
+    protocol: protocolFromWire(wire.protocol),
+    method: wire.method,
+    authority: wire.authority,
+    path: wire.path,
+    route: wire.route,
+    status: wire.status,
+    grpcStatus: wire.grpcStatus ?? null,
+    durationMs: wire.durationMs,
+    pickedAfterMs: wire.pickedAfterMs ?? null,
+    firstByteAfterMs: wire.firstByteAfterMs ?? null,
+    requestBytes: wire.requestBytes,
+    responseBytes: wire.responseBytes,
+    retries: wire.retries,
+    responseFlags: wire.responseFlags,
+    tls: wire.tls,
+    peer: wire.peer,
+    requestHeaders: headersFromWire(wire.requestHeaders),
+    responseHeaders: headersFromWire(wire.responseHeaders),
+  };
+}
+
+export const tapBatchToWire = ({ events, dropped, filtered }: TapBatch) => ({
+  events: events.map(eventToWire),
+  dropped,
+  filtered,
+});
+
+export const tapBatchFromWire = (wire: ReturnType<typeof tapBatchToWire>): TapBatch => ({
+  events: wire.events.map(eventFromWire),
+  dropped: wire.dropped,
+  filtered: wire.filtered,
+});
+
+export interface StatsRequest {
+  windowMs: number;
+  inbound: boolean;
+}
+
+export const statRowToWire = (row: StatRow) => ({ ...row, direction: DIRECTIONS[row.direction] });
+
+export interface StatsReply {
+  rows: ReturnType<typeof statRowToWire>[];
+}
+
+export const statsFromWire = ({ rows }: StatsReply): StatRow[] =>
+  rows.map((row) => ({
+    source: row.source,
+    destination: row.destination,
+    route: row.route,
+    subset: row.subset,
+    direction: directionFromWire(row.direction) || 'outbound',
+    tls: row.tls,
+    requests: row.requests,
+    requestsPerSecond: row.requestsPerSecond,
+    failures: row.failures,
+    successRate: row.successRate,
+    p50Ms: row.p50Ms,
+    p95Ms: row.p95Ms,
+    p99Ms: row.p99Ms,
+    active: row.active,
+    retries: row.retries,
+    requestBytes: row.requestBytes,
+    responseBytes: row.responseBytes,
+  }));
