@@ -53,7 +53,8 @@ export function judgeHttp1(input: Buffer): Judge {
       upgradeAsked: true,
       finish: closed,
     });
-    const finals = got.messages.filter((message) => message.ended || message.head.status === 101);
+    const opened = (i: number, status: number) => status === 101 || (methods[i] === 'CONNECT' && status < 300);
+    const finals = got.messages.filter((message, i) => message.ended || opened(i, message.head.status));
     const beforeTunnel = tunnels ? Math.min(got.messages.length, messages.length - 1) : got.messages.length;
     const badlyFramed = got.error !== null && !/^(TRUNCATED_|NO_RESPONSE)/.test(got.error);
     if (badlyFramed && !(tunnels && got.messages.length >= messages.length))

@@ -97,8 +97,10 @@ async function disturb(random: Random, n: number): Promise<void> {
 
 /** Route names, and with them tables, differ from one save to the next. */
 function configuration(gateway: number, version: number): string {
-  const service = (name: string, protocol: string) =>
-    `${name}: { command: 'node --import tsx soak/services/${name}.ts', protocol: '${protocol}', stop: { grace: '8s' }, routes: [{ name: 'r${version}' }] }`;
+  const service = (name: string, protocol: string) => {
+    const routes = protocol === 'tcp' ? '' : `, routes: [{ name: 'r${version}' }]`;
+    return `${name}: { command: 'node --import tsx soak/services/${name}.ts', protocol: '${protocol}', stop: { grace: '8s' }${routes} }`;
+  };
   return `import { defineMesh } from 'localmesh';
 export default defineMesh({
   version: 1, name: 'soak',
@@ -135,7 +137,9 @@ async function portsOf({ dir, gateway, mesh: run }: BenchMesh): Promise<Ports> {
   };
 }
 
-const mb = (bytes: number): string => `${(bytes / 1e6).toFixed(1)} MB`;
+function mb(bytes: number): string {
+  return `${(bytes / 1e6).toFixed(1)} MB`;
+}
 
 function describe({ sockets, heapBytes, residentBytes }: Holdings): string {
   return `${sockets} sockets, heap ${mb(heapBytes)}, resident ${mb(residentBytes)}`;

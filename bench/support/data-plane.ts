@@ -73,6 +73,8 @@ export async function startMeasuredMesh(
     onInFlight: () => {},
     onNotice: (level, service, text) => notices.push(`${level}: ${service}: ${text}`),
     onTraffic: () => {},
+    onCounters: () => {},
+    onEvents: () => {}, onSpans: () => {},
     onDied: (reason) => notices.push(`error: the data plane ${reason}`),
   });
   if (!(await child.ready())) throw new Error(`the data plane did not start: ${notices.join('; ')}`);

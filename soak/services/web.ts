@@ -28,7 +28,9 @@ const server = http.createServer({ keepAliveTimeout: 60_000 }, (request, respons
       response.setHeader('content-length', bytes);
       const chunks = patternChunks(bytes);
       const more = (): void => {
-        for (const chunk of chunks) if (!response.write(chunk)) return void response.once('drain', more);
+        for (let next = chunks.next(); !next.done; next = chunks.next()) {
+          if (!response.write(next.value)) return void response.once('drain', more);
+        }
         response.end();
       };
       more();

@@ -1,7 +1,7 @@
 import { Flags } from '@oclif/core';
 import { parseLimit } from '../runtime/client/arguments.ts';
 import { MeshCommand } from '../runtime/client/base-command.ts';
-import { isInteractive } from '../runtime/client/style.ts';
+import { coloursWanted, isInteractive } from '../runtime/client/style.ts';
 
 export default class Up extends MeshCommand {
   static override summary = 'Start the mesh, or some services and what they depend on, and attach to it.';
@@ -33,7 +33,8 @@ export default class Up extends MeshCommand {
       style: this.style,
       openView:
         flags.tui && !flags.json && isInteractive(process.env, process.stdout.isTTY && process.stdin.isTTY)
-          ? async (keys) => (await import('../tui/open-view.tsx')).openView(keys)
+          ? async (session) =>
+              (await import('../tui/open-view.tsx')).openView({ ...session, colours: coloursWanted(process.env, true) })
           : null,
     });
   }

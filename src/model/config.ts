@@ -21,7 +21,7 @@ export interface MeshConfig {
   identity?: IdentityConfig;
   /** Number of data-plane processes that the workloads are spread over. Default: 1. */
   proxies?: number;
-  /** What the mesh tells about its traffic, beside `mesh top`, `tap` and `stat`. */
+  /** What the mesh tells about its traffic. */
   telemetry?: TelemetryConfig;
   /** The way in from outside the mesh. Without it there is none. */
   gateway?: GatewayConfig;
@@ -43,6 +43,10 @@ export interface TelemetryConfig {
   accessLog?: boolean | AccessLogConfig;
   /** Headers whose values taps never show, beside authorization, proxy-authorization, cookie, set-cookie and x-api-key. */
   redactHeaders?: string[];
+  /** Traces of requests, kept in `.mesh/traces` for `mesh trace`. `false` turns them off, and the receiver for services with them. Default: on. */
+  traces?: TracesConfig | false;
+  /** A collector that spans of proxies and services are exported to as well. Default: none. */
+  otlp?: OtlpConfig;
 }
 
 export interface AccessLogConfig {
@@ -50,6 +54,24 @@ export interface AccessLogConfig {
   file?: string;
   /** `json` is what `mesh tap --json` prints. Default: `text`. */
   format?: 'json' | 'text';
+}
+
+export interface TracesConfig {
+  /** Share of the traces that begin in the mesh that are kept, from 0 to 1. What failed or was slow is kept besides. Default: 1. */
+  sample?: number;
+  /** Most traces sampled in a second by a data plane, so that load costs no more than this; 0: no limit. Default: 200. */
+  maxPerSecond?: number;
+  /** Requests that take longer are kept, sampled or not; `0s`: not because of that. Default: `500ms`. */
+  slow?: Duration;
+}
+
+export interface OtlpConfig {
+  /** Base URL, without the path of a signal: `http://127.0.0.1:4318`. */
+  endpoint: string;
+  /** Sent with each export, for example an API key. */
+  headers?: Record<string, string>;
+  /** Default: `http/protobuf`. */
+  protocol?: 'http/protobuf' | 'http/json' | 'grpc';
 }
 
 export interface GatewayConfig {

@@ -96,17 +96,23 @@ export interface TapBatch {
 /** Which side of the hop counted: `outbound`, the caller's proxy; `inbound`, that of the called instance. */
 export type Direction = 'inbound' | 'outbound';
 
-/** Traffic of one (source, destination, route) over a window. */
+/**
+ * What of traffic is put together: `each` keeps (source, destination, route) apart, `edge` (source, destination),
+ * `route` (destination, route), `service` the destination; `subset` is (destination, subset) as the called side counted.
+ */
+export const STAT_GROUPINGS = ['each', 'service', 'route', 'edge', 'subset'] as const;
+export type StatGrouping = (typeof STAT_GROUPINGS)[number];
+
+/** Traffic of one group over a window; what the group does not tell apart is empty. */
 export interface StatRow {
-  /** Service, or `gateway`; empty on the inbound side where the caller showed no identity of the mesh. */
+  /** Service, or `gateway`. */
   source: string;
-  /** Service; empty where none was found. */
+  /** Service; empty where none was found: a request without a route, or for a name outside the mesh. */
   destination: string;
-  /** Empty where there was none, and on the inbound side. */
+  /** Empty where there was none. */
   route: string;
-  /** Of the instance that answered; known on the inbound side only, else empty. */
+  /** Of the instance that answered; known to the called side only. */
   subset: string;
-  direction: Direction;
   /** Whether the hop is mutual TLS between two proxies. */
   tls: boolean;
   /** Requests in the window. */

@@ -87,7 +87,7 @@ export function proxyResource(span: ProxySpan): Resource {
 /** The span of a proxy after OpenTelemetry's semantic conventions: a server on the inbound side, else a client. */
 export function proxySpanToOtlp(span: ProxySpan): OtlpSpan {
   const server = span.side === 'inbound';
-  const error = errorType(span, server);
+  const error = proxySpanError(span);
   return {
     traceId: span.traceId,
     spanId: span.spanId,
@@ -111,9 +111,10 @@ function nameOf(span: ProxySpan): string {
 
 const grpcMethod = (span: ProxySpan): string => withoutQuery(span.path).slice(1);
 
-/** Empty: no error. A client's mistake (4xx) is one for the client only. */
-function errorType(span: ProxySpan, server: boolean): string {
+/** `error.type`; empty: no error. A client's mistake (4xx) is one for the client only. */
+export function proxySpanError(span: ProxySpan): string {
   const { grpcStatus, status, flags } = span;
+  const server = span.side === 'inbound';
   // Who went away before the answer has no complaint about the server.
   if (flags !== '' && flags !== 'DC' && status === 0) return flags;
   if (span.protocol === 'tcp') return flags === 'DC' ? '' : flags;
@@ -175,7 +176,7 @@ function withoutQuery(path: string): string {
 }
 
 /** Parameters that are known to carry credentials; their values do not go into traces. */
-const SECRET_PARAMETER = /^(.*(token|secret|passw(or)?d|signature|credential|api_?key).*|awsaccesskeyid|sig|code|key|auth)$/i;
+const SECRET_PARAMETER = /^(.*(token|secret|passw(or)?d|signature|credential|api[_-]?key).*|awsaccesskeyid|sig|code|key|auth)$/i;
 
 function redactQuery(path: string): string {
   const query = path.indexOf('?');

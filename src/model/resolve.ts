@@ -8,6 +8,7 @@ import type {
   ProbeConfig,
   RouteConfig,
   ServiceConfig,
+  TelemetryConfig,
 } from './config.ts';
 import { parseExternal } from './external.ts';
 import {
@@ -65,6 +66,7 @@ function resolved(config: MeshConfig, baseDir: string): ResolvedConfig {
     proxies: config.proxies ?? 1,
     telemetry: resolveTelemetry(config, baseDir),
     gateway: config.gateway === undefined ? null : resolveGateway(config),
+    tracing: resolveTracing(config.telemetry ?? {}),
     services,
     baseDir,
   };
@@ -78,6 +80,17 @@ function resolveTelemetry({ telemetry = {}, services }: MeshConfig, baseDir: str
     admin: admin ?? null,
     accessLog: accessLog === false ? null : { file: path.resolve(baseDir, file), format, except },
     redactHeaders: [...new Set([...REDACTED_HEADERS, ...redactHeaders.map((name) => name.toLowerCase())])],
+  };
+}
+
+function resolveTracing({ traces = {}, otlp }: TelemetryConfig): ResolvedConfig['tracing'] {
+  const { sample = 1, maxPerSecond = 200, slow = '500ms' } = traces === false ? {} : traces;
+  return {
+    traces: traces === false ? null : { headRate: sample, maxPerSecond, slowMs: ms(slow) },
+    otlp:
+      otlp === undefined
+        ? null
+        : { endpoint: otlp.endpoint, headers: { ...otlp.headers }, protocol: otlp.protocol ?? 'http/protobuf' },
   };
 }
 

@@ -12,6 +12,7 @@ export interface ResolvedConfig {
   proxies: number;
   telemetry: ResolvedTelemetry;
   gateway: ResolvedGateway | null;
+  tracing: ResolvedTracing;
   /** In order of declaration. */
   services: Record<string, ResolvedService>;
   /** Directory of the config file; the mesh's `.mesh/` is beside it. */
@@ -30,6 +31,20 @@ export interface ResolvedTelemetry {
   } | null;
   /** Lowercase names, the usual ones included. */
   redactHeaders: string[];
+}
+
+export interface ResolvedTracing {
+  /** Null: off. */
+  traces: {
+    /** Share of traces sampled, 0 to 1. */
+    headRate: number;
+    /** Most traces sampled in a second by a data plane; 0: no limit. */
+    maxPerSecond: number;
+    /** Requests that took so long are kept in any case; 0: none because of that. */
+    slowMs: number;
+  } | null;
+  /** Null: nothing is exported. */
+  otlp: { endpoint: string; headers: Record<string, string>; protocol: 'http/protobuf' | 'http/json' | 'grpc' } | null;
 }
 
 export interface ResolvedGateway {

@@ -1,5 +1,4 @@
 import type {
-  AccessLogConfig,
   DefaultsConfig,
   DependencyCondition,
   GatewayConfig,
@@ -10,7 +9,6 @@ import type {
   RouteConfig,
   ServiceConfig,
   SubsetConfig,
-  TelemetryConfig,
 } from './config.ts';
 import { gatewayBackend, routeBackend } from './policies/backend.ts';
 import { filters } from './policies/filters.ts';
@@ -22,6 +20,7 @@ import { probe } from './policies/probe.ts';
 import { restart } from './policies/restart.ts';
 import { retries } from './policies/retries.ts';
 import { stop } from './policies/stop.ts';
+import { telemetry } from './policies/telemetry.ts';
 import { routeTimeouts, timeouts } from './policies/timeouts.ts';
 import {
   closed,
@@ -39,7 +38,7 @@ import {
   optional,
   port,
 } from './schema-parts.ts';
-import { environmentName, environmentValue, headerName, hostPattern, label, serviceName, trustDomain } from './schema-texts.ts';
+import { environmentName, environmentValue, hostPattern, label, serviceName, trustDomain } from './schema-texts.ts';
 
 /** Rotation at 80 % of less would be busier with certificates than with requests. */
 const LEAST_TTL_MS = 5_000;
@@ -115,19 +114,6 @@ const service = closed<ServiceConfig>('a service', {
   retries: optional(retries),
   parking: optional(parking),
   accessLog: optional(flag),
-});
-
-const accessLog = closed<AccessLogConfig>('the access log', {
-  file: optional(nonEmpty('a path')),
-  format: optional(oneOf<NonNullable<AccessLogConfig['format']>>({ json: true, text: true })),
-});
-
-const telemetry = closed<TelemetryConfig>('telemetry', {
-  admin: optional(port),
-  accessLog: optional(
-    either<boolean | AccessLogConfig>((input) => (typeof input === 'object' && input !== null ? accessLog : flag)),
-  ),
-  redactHeaders: optional(list('header names', headerName)),
 });
 
 const defaults = closed<DefaultsConfig>('defaults', {

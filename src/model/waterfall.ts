@@ -103,20 +103,6 @@ export function waterfall(trace: Trace): Waterfall {
   return { traceId: trace.traceId, time: new Date(unixMs(originNano)).toISOString(), durationMs, rows, notes };
 }
 
-/** Without the proxies' spans: each row moves up to the nearest one above it that is left. */
-export function withoutProxies(rows: readonly SpanRow[]): SpanRow[] {
-  const kept: SpanRow[] = [];
-  /** Depth in the result below which rows stand, by their depth in the original. */
-  const shown: number[] = [];
-  for (const row of rows) {
-    const above = row.depth === 0 ? -1 : shown[row.depth - 1];
-    const folded = row.proxy !== '';
-    shown[row.depth] = folded ? above : above + 1;
-    if (!folded) kept.push({ ...row, depth: above + 1 });
-  }
-  return kept;
-}
-
 /**
  * Of the two proxies of a hop one row: an inbound span directly below the call it belongs to is folded into it. What
  * failed, or took a part of its own, stays to be seen in the call's row.
@@ -132,6 +118,7 @@ export function foldHops(rows: readonly SpanRow[]): SpanRow[] {
       shown[row.depth] = above;
       last[row.depth] = row;
       parent.notes.push(...row.notes);
+      parent.error ||= row.error;
       continue;
     }
     const copy = { ...row, depth: above + 1, notes: [...row.notes] };
@@ -208,7 +195,7 @@ function rowOf(node: Node, depth: number): SpanRow {
     instance: attributeText(resource?.attributes, 'service.instance.id'),
     name: titleOf(span, node.proxy),
     proxy,
-    destination: proxy === '' ? '' : attributeText(span.attributes, 'mesh.destination') || attributeText(span.attributes, 'server.address'),
+    destination: proxy === '' || proxy === 'inbound' ? '' : attributeText(span.attributes, 'mesh.destination') || attributeText(span.attributes, 'server.address'),
     startMs: node.startMs,
     durationMs: node.endMs - node.startMs,
     error: errorOf(span),

@@ -2,12 +2,12 @@ import type { Protocol } from '../model/config.ts';
 import { plainConnector } from './connector.ts';
 import type { Deadlines } from './deadlines.ts';
 import type { InFlightCounter } from './exchange.ts';
-import { Http1Pool } from './upstream-http1.ts';
-import { Http2Pool } from './upstream-http2.ts';
-import { TcpPool } from './upstream-tcp.ts';
 import type { H2Options } from './http2/options.ts';
 import type { RequestHead } from './message.ts';
 import type { UpstreamPool } from './upstream.ts';
+import { Http1Pool } from './upstream-http1.ts';
+import { Http2Pool } from './upstream-http2.ts';
+import { TcpPool } from './upstream-tcp.ts';
 
 const CONNECT_TIMEOUT_MS = 5_000;
 
@@ -30,7 +30,8 @@ export class AppUpstream implements InFlightCounter {
     private readonly onDrained: (app: AppUpstream) => void,
   ) {
     const connector = plainConnector(host, port, CONNECT_TIMEOUT_MS);
-    this.http = protocol === 'grpc' || protocol === 'http2' ? new Http2Pool(connector, h2) : new Http1Pool(connector, deadlines);
+    this.http =
+      protocol === 'grpc' || protocol === 'http2' ? new Http2Pool(connector, h2) : new Http1Pool(connector, deadlines);
     this.tcp = new TcpPool(connector);
   }
 

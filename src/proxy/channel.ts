@@ -1,7 +1,9 @@
 import type { TapBatch, TapFilter } from '../model/events.ts';
+import type { ProxySpan } from '../model/proxy-span.ts';
 import type { Problem } from '../model/result.ts';
 import type { SnapshotDelta } from '../model/snapshot.ts';
 import type { CounterData } from './telemetry/counters.ts';
+import type { TraceSettings } from './telemetry/trace-recorder.ts';
 
 /**
  * What the control plane and a data plane say to each other. The channel is that of `child_process.fork`, because
@@ -18,6 +20,8 @@ export type ToDataPlane =
   | { type: 'abort'; version: number }
   /** From now on these look at finished requests; none: nobody does. */
   | { type: 'tap'; taps: TapSpec[]; redactHeaders: string[] }
+  /** What to report for traces from now on; null: nothing. */
+  | { type: 'trace'; settings: TraceSettings | null }
   | { type: 'shutdown' };
 
 /** One who looks at requests. */
@@ -38,7 +42,9 @@ export type FromDataPlane =
   /** Slots that have changed, since the start of the data plane, at most four times a second. */
   | { type: 'counters'; slots: CounterData[] }
   /** Requests for the taps, about every 50 ms while there are any. */
-  | { type: 'events'; batches: { tap: number; batch: TapBatch }[] };
+  | { type: 'events'; batches: { tap: number; batch: TapBatch }[] }
+  /** Spans for traces, and how many had to be left out since the last time. */
+  | { type: 'spans'; spans: ProxySpan[]; dropped: number };
 
 /** What a data plane has done since it started. */
 export interface TrafficTotals {

@@ -1,23 +1,23 @@
-import type { RouteTable } from './route-table.ts';
 import type { Protocol } from '../model/config.ts';
-import type { Cluster as ClusterSpec, MeshResource } from '../model/snapshot.ts';
 import type { Backend } from '../model/resolved.ts';
-import { hostKey } from './authority.ts';
+import type { Cluster as ClusterSpec, MeshResource } from '../model/snapshot.ts';
 import type { AppUpstream } from './app-upstream.ts';
+import { hostKey } from './authority.ts';
 import type { Cluster } from './cluster/cluster.ts';
 import { coarseMs, type Deadlines } from './deadlines.ts';
 import { type DownstreamConnection, Exchange } from './exchange.ts';
 import { CONTINUE, RESPOND, runRequestFilters, type Verdict } from './filter-chain.ts';
 import { isGrpcContentType } from './grpc-status.ts';
-import { grpcWebExchange, grpcWebFormat } from './grpc-web.ts';
 import { formatGrpcTimeout, parseGrpcTimeout } from './grpc-timeout.ts';
+import { grpcWebExchange, grpcWebFormat } from './grpc-web.ts';
 import type { ListenerContext } from './listener-context.ts';
 import { filterReply, localReply } from './local-reply.ts';
 import { deleteHeader, header, type RequestHead, setHeader } from './message.ts';
 import type { PeerInfo } from './peer-info.ts';
+import type { RouteTable } from './route-table.ts';
 import type { Router } from './router.ts';
-import { type Counters, type CounterSlot, countStart } from './telemetry/counters.ts';
-import { createIdSource, continueTrace } from './trace-context.ts';
+import { type CounterSlot, type Counters, countStart } from './telemetry/counters.ts';
+import { continueTrace, createIdSource } from './trace-context.ts';
 import type { UpstreamPool } from './upstream.ts';
 
 const XFCC = 'x-forwarded-client-cert';
@@ -39,6 +39,8 @@ export interface ConnectionManagerOptions {
   router: Router;
   deadlines: Deadlines;
   random: () => number;
+  /** Whether a trace that begins now is sampled. */
+  sampleNew: () => boolean;
   counters: Counters;
   onProtocolError: (listener: ListenerContext, remoteAddress: string, message: string) => void;
 }
@@ -53,7 +55,13 @@ export class ConnectionManager {
   }
 
   /** Opens the record of a request. */
-  begin(downstream: DownstreamConnection, listener: ListenerContext, peer: PeerInfo, head: RequestHead, ended: boolean): Exchange {
+  begin(
+    downstream: DownstreamConnection,
+    listener: ListenerContext,
+    peer: PeerInfo,
+    head: RequestHead,
+    ended: boolean,
+  ): Exchange {
     const scheme = listener.spec.kind === 'gateway' && listener.spec.tls ? 'https' : 'http';
     const { router } = this.options;
     const web = listener.spec.kind === 'gateway' ? grpcWebFormat(head) : null;
@@ -72,7 +80,7 @@ export class ConnectionManager {
     x.grpc = isGrpcContentType(header(headers, 'content-type'));
     if (request.scheme === '') request.scheme = x.scheme;
     deleteHeader(headers, XFCC);
-    const trace = continueTrace(headers, this.ids);
+    const trace = continueTrace(headers, this.ids, this.options.sampleNew);
     x.traceId = trace.traceId;
     x.spanId = trace.spanId;
     x.parentSpanId = trace.parentSpanId;
@@ -139,7 +147,12 @@ export class ConnectionManager {
     const table = this.options.state().tables.get('gateway');
     const match = table?.match(request) ?? null;
     if (match === null) {
-      localReply(x, 404, 'NR', `no route of the gateway for ${request.method} ${request.authority}${pathOnly(request.path)}; see \`mesh routes gateway\``);
+      localReply(
+        x,
+        404,
+        'NR',
+        `no route of the gateway for ${request.method} ${request.authority}${pathOnly(request.path)}; see \`mesh routes gateway\``,
+      );
       return;
     }
     appendForwarded(x);
@@ -172,7 +185,12 @@ export class ConnectionManager {
     const pool = asProxy ? this.options.outside(request.authority, request.method === 'CONNECT', request.scheme) : null;
     if (pool === null) {
       const names = [...this.options.state().clusters.keys()].join(', ');
-      localReply(x, 404, 'NC', `${request.authority || 'the request'} names no service of this mesh; there are: ${names}`);
+      localReply(
+        x,
+        404,
+        'NC',
+        `${request.authority || 'the request'} names no service of this mesh; there are: ${names}`,
+      );
       return;
     }
     x.pool = pool;
@@ -184,7 +202,12 @@ export class ConnectionManager {
     const match = this.options.state().tables.get(service)?.match(x.request) ?? null;
     if (match === null) {
       const { method, path } = x.request;
-      localReply(x, 404, 'NR', `no route of ${service} for ${method} ${pathOnly(path)}; see \`mesh routes ${service}\``);
+      localReply(
+        x,
+        404,
+        'NR',
+        `no route of ${service} for ${method} ${pathOnly(path)}; see \`mesh routes ${service}\``,
+      );
       return;
     }
     x.route = match.route;
@@ -239,7 +262,9 @@ export class ConnectionManager {
   countUnsent(x: Exchange): CounterSlot {
     const { kind, destination, service } = x.listener.spec;
     const called =
-      kind === 'inbound' ? service : (destination ?? (kind === 'outbound' ? this.serviceByHost(hostKey(x.authority)) : null));
+      kind === 'inbound'
+        ? service
+        : (destination ?? (kind === 'outbound' ? this.serviceByHost(hostKey(x.authority)) : null));
     return this.count(x, called ?? '', x.route?.name ?? '');
   }
 
@@ -262,7 +287,9 @@ export class ConnectionManager {
       route,
       direction: inbound ? 'inbound' : 'outbound',
       instance: spec.workload,
-      tls: inbound ? (peer?.tls ?? false) : (this.options.state().clusters.get(destination)?.spec.spiffeId ?? null) !== null,
+      tls: inbound
+        ? (peer?.tls ?? false)
+        : (this.options.state().clusters.get(destination)?.spec.spiffeId ?? null) !== null,
     });
   }
 

@@ -67,7 +67,13 @@ export function linkConnector(host: string, port: number, timeoutMs: number, ide
  * TLS to a service outside the mesh, verified against the roots that Node trusts: its own and NODE_EXTRA_CA_CERTS.
  * `alpn`: none where it carries no HTTP.
  */
-export function externalTlsConnector(host: string, port: number, timeoutMs: number, serverName: string, alpn: string[]): Connector {
+export function externalTlsConnector(
+  host: string,
+  port: number,
+  timeoutMs: number,
+  serverName: string,
+  alpn: string[],
+): Connector {
   return {
     address: `${host}:${port}`,
     connect(done) {
@@ -80,7 +86,9 @@ export function externalTlsConnector(host: string, port: number, timeoutMs: numb
         rejectUnauthorized: false,
       });
       settle(socket, 'secureConnect', timeoutMs, done, () =>
-        socket.authorized ? null : `the certificate of ${serverName} is not trusted: ${String(socket.authorizationError)}`,
+        socket.authorized
+          ? null
+          : `the certificate of ${serverName} is not trusted: ${String(socket.authorizationError)}`,
       );
       return socket;
     },
@@ -111,7 +119,10 @@ function settle(
   };
   const onError = (error: Error) => finish(error.message);
   const onClose = () => finish('connection closed during the handshake');
-  const timer = setTimeout(() => finish(`no connection within ${timeoutMs} ms`), timeoutMs > 0 ? timeoutMs : 0x7fffffff);
+  const timer = setTimeout(
+    () => finish(`no connection within ${timeoutMs} ms`),
+    timeoutMs > 0 ? timeoutMs : 0x7fffffff,
+  );
   timer.unref();
   socket.once('error', onError);
   socket.once('close', onClose);

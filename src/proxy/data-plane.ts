@@ -1,6 +1,7 @@
 import type { FromDataPlane, TapSpec, ToDataPlane } from './channel.ts';
-import { type Prepared, Proxy } from './proxy.ts';
+import { type Prepared, Proxies } from './proxy.ts';
 import { BATCH_INTERVAL_MS, createTaps } from './telemetry/taps.ts';
+import { TraceRecorder, type TraceSettings } from './telemetry/trace-recorder.ts';
 
 /** Interval of the counters' way up. */
 const TRAFFIC_INTERVAL_MS = 250;
@@ -17,7 +18,7 @@ export function runDataPlane(): void {
     if (process.connected) process.send?.(message, done);
   };
 
-  const proxy = new Proxy({
+  const proxy = new Proxies({
     random: Math.random,
     onInFlight: (workload, port, requests) => send({ type: 'in-flight', workload, port, requests }),
     onNotice: (level, service, text) => send({ type: 'notice', level, service, text }),
@@ -35,6 +36,21 @@ export function runDataPlane(): void {
     });
     proxy.taps = taps;
     tapTimer = setInterval(() => taps.flush(), BATCH_INTERVAL_MS);
+  };
+
+  const trace = (settings: TraceSettings | null) => {
+    if (settings === null) {
+      proxy.traces?.flush();
+      proxy.traces = null;
+      return;
+    }
+    proxy.traces ??= new TraceRecorder({
+      random: Math.random,
+      now: Date.now,
+      monotonic: () => performance.now(),
+      send: (spans, dropped, done) => send({ type: 'spans', spans, dropped }, done),
+    });
+    proxy.traces.use(settings);
   };
 
   process.on('message', (message: ToDataPlane, handle: unknown) => {
@@ -62,8 +78,12 @@ export function runDataPlane(): void {
       case 'tap':
         tap(message.taps, message.redactHeaders);
         return;
+      case 'trace':
+        trace(message.settings);
+        return;
       case 'shutdown':
         tap([], []);
+        trace(null);
         proxy.destroy();
         clearInterval(traffic);
         process.disconnect();
@@ -72,13 +92,21 @@ export function runDataPlane(): void {
   });
 
   const traffic = setInterval(() => {
+    proxy.traces?.flush();
     const slots = proxy.counters.snapshot('changed');
     if (slots.length > 0) send({ type: 'counters', slots });
     const { requests, active } = proxy.counters.totals();
     const connections = proxy.connectionCounts();
     let activeConnections = 0;
     for (const n of Object.values(connections)) activeConnections += n;
-    const totals = { requests, flags: proxy.flags, refusedPeers: proxy.refusedPeers, activeRequests: active, activeConnections, connections };
+    const totals = {
+      requests,
+      flags: proxy.flags,
+      refusedPeers: proxy.refusedPeers,
+      activeRequests: active,
+      activeConnections,
+      connections,
+    };
     const text = JSON.stringify(totals);
     if (text === sent) return;
     sent = text;
@@ -91,7 +119,10 @@ export function runDataPlane(): void {
     process.stderr.write(`data plane: ${error.stack ?? error.message}\n`);
   });
   // Nobody is left to look.
-  process.on('disconnect', () => tap([], []));
+  process.on('disconnect', () => {
+    tap([], []);
+    trace(null);
+  });
   // Ctrl-C in the terminal goes to the whole foreground group; the daemon decides when the data plane ends.
   process.on('SIGINT', () => {});
   process.on('SIGHUP', () => {});

@@ -55,7 +55,13 @@ export class Http2Downstream extends SocketConnection implements DownstreamConne
 
   sendHead(x: Exchange, head: ResponseHead, last: boolean): void {
     if (x.downStream === null) return;
-    this.h2.respond(x.downStream, head.status, head.headers, last, x.upStream === null ? null : x.upStream.neverIndexed);
+    this.h2.respond(
+      x.downStream,
+      head.status,
+      head.headers,
+      last,
+      x.upStream === null ? null : x.upStream.neverIndexed,
+    );
   }
 
   sendData(x: Exchange, buf: Buffer, start: number, end: number, last: boolean): boolean {
@@ -96,6 +102,7 @@ export class Http2Downstream extends SocketConnection implements DownstreamConne
   onRequest(stream: H2Stream, head: RequestHead, last: boolean): void {
     const x = this.manager.begin(this, this.listener, this.peer, head, last);
     x.downStream = stream;
+    x.fromHttp2 = true;
     stream.user = x;
     // For routes and everything else an upgrade is what it is in HTTP/1.1 (RFC 8441 section 4).
     if (head.protocol !== null) head.method = 'GET';

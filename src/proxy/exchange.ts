@@ -1,16 +1,16 @@
 import type { Backend, RetryPolicy } from '../model/resolved.ts';
 import type { Cluster } from './cluster/cluster.ts';
-import type { NoResponse as AttemptFailure } from './cluster/outcome.ts';
 import type { EndpointState } from './cluster/endpoint.ts';
+import type { NoResponse as AttemptFailure } from './cluster/outcome.ts';
 import { type Deadlines, disarm, type Expiring } from './deadlines.ts';
 import type { LocalReply } from './filter-chain.ts';
 import { encodeGrpcMessage, GRPC_UNAVAILABLE } from './grpc-status.ts';
 import type { H2Stream } from './http2/stream.ts';
+import type { ListenerContext } from './listener-context.ts';
 import type { Headers, RequestHead, ResponseHead } from './message.ts';
 import type { PeerInfo } from './peer-info.ts';
 import type { ResponseFlag } from './response-flags.ts';
 import type { CompiledRoute } from './route-table.ts';
-import type { ListenerContext } from './listener-context.ts';
 import type { CounterSlot } from './telemetry/counters.ts';
 import type { UpstreamPool } from './upstream.ts';
 
@@ -85,6 +85,8 @@ export class ExchangeTimer implements Expiring {
  */
 export class Exchange {
   downStream: H2Stream | null = null;
+  /** The client speaks HTTP/2; stays when the stream is let go of. */
+  fromHttp2 = false;
   upConn: UpstreamConnection | null = null;
   upStream: H2Stream | null = null;
 

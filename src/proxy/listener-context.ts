@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
-import type { CounterSlot } from './telemetry/counters.ts';
 import type { Listener } from '../model/snapshot.ts';
+import type { CounterSlot } from './telemetry/counters.ts';
 
 /** A downstream connection as its listener sees it. */
 export interface DrainableConnection {

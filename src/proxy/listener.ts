@@ -8,8 +8,8 @@ import { TcpDownstream } from './downstream-tcp.ts';
 import type { H2Options } from './http2/options.ts';
 import type { DrainableConnection, ListenerContext } from './listener-context.ts';
 import { certificateHash, checkClientIdentity, formatXfcc, linkContextOptions } from './peer-identity.ts';
-import type { CounterSlot } from './telemetry/counters.ts';
 import type { PeerInfo } from './peer-info.ts';
+import type { CounterSlot } from './telemetry/counters.ts';
 
 /** Time for a TLS handshake, and for the first byte of a connection whose protocol has to be seen. */
 const HANDSHAKE_TIMEOUT_MS = 10_000;
@@ -79,7 +79,7 @@ export class Listener implements ListenerContext {
         // Refused below, with the reason; `true` would only show the peer a reset.
         rejectUnauthorized: false,
       });
-      useContext(server, this.context(identity));
+      installContext(server, this.context(identity));
       server.on('secureConnection', (socket) => this.acceptTls(socket));
       server.on('tlsClientError', (error) => options.onTlsError(this, error.message));
       this.server = server;
@@ -96,8 +96,8 @@ export class Listener implements ListenerContext {
   }
 
   /** The next handshakes use this certificate; open connections go on. */
-  useIdentity(identity: Identity): void {
-    if (this.server instanceof tls.Server) useContext(this.server, this.context(identity));
+  presentIdentity(identity: Identity): void {
+    if (this.server instanceof tls.Server) installContext(this.server, this.context(identity));
   }
 
   /** Stops accepting; open connections finish what they carry. `onClosed`: none is left. */
@@ -214,7 +214,16 @@ export class Listener implements ListenerContext {
   private tunnel(socket: net.Socket, context: ListenerContext, first: Buffer | null): void {
     const downstream = new TcpDownstream(socket, context);
     const authority = context.spec.destination!;
-    const head = { method: 'CONNECT', scheme: '', authority, path: '', protocol: null, headers: [], contentLength: -1, expectContinue: false };
+    const head = {
+      method: 'CONNECT',
+      scheme: '',
+      authority,
+      path: '',
+      protocol: null,
+      headers: [],
+      contentLength: -1,
+      expectContinue: false,
+    };
     const x = this.options.manager.begin(downstream, context, PLAIN_PEER, head, false);
     downstream.begin(x);
     this.options.manager.route(x);
@@ -235,7 +244,7 @@ export class Listener implements ListenerContext {
  * Has a server use a context as it is. `tls.Server.setSecureContext` makes its own from a fixed list of options, in
  * which `allowPartialTrustChain` is missing (Node 20 to 24).
  */
-function useContext(server: tls.Server, context: tls.SecureContext): void {
+function installContext(server: tls.Server, context: tls.SecureContext): void {
   (server as unknown as { _sharedCreds: tls.SecureContext })._sharedCreds = context;
 }
 

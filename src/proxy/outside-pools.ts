@@ -1,9 +1,9 @@
 import { hostOf, portOf } from './authority.ts';
 import { plainConnector } from './connector.ts';
 import type { Deadlines } from './deadlines.ts';
+import type { UpstreamPool } from './upstream.ts';
 import { Http1Pool } from './upstream-http1.ts';
 import { TcpPool } from './upstream-tcp.ts';
-import type { UpstreamPool } from './upstream.ts';
 
 const CONNECT_TIMEOUT_MS = 10_000;
 /** Pools kept; a service that talks to more hosts through us pays a new connection. */

@@ -1,29 +1,36 @@
 import tls from 'node:tls';
+import { applyDelta } from '../model/compile.ts';
 import type { Protocol } from '../model/config.ts';
 import type { Problem } from '../model/result.ts';
-import type { Cluster as ClusterSpec, Identity, Listener as ListenerSpec, Snapshot, SnapshotDelta } from '../model/snapshot.ts';
-import { applyDelta } from '../model/compile.ts';
+import type {
+  Cluster as ClusterSpec,
+  Identity,
+  Listener as ListenerSpec,
+  Snapshot,
+  SnapshotDelta,
+} from '../model/snapshot.ts';
 import { AppUpstream } from './app-upstream.ts';
 import { Cluster } from './cluster/cluster.ts';
 import type { EndpointState } from './cluster/endpoint.ts';
 import { HealthChecker } from './cluster/health-check.ts';
-import { DrainWatch } from './drain-watch.ts';
 import { ConnectionManager, type RoutingState } from './connection-manager.ts';
 import { externalTlsConnector, linkConnector, plainConnector } from './connector.ts';
 import { Deadlines } from './deadlines.ts';
+import { DrainWatch } from './drain-watch.ts';
 import type { Exchange } from './exchange.ts';
-import { APP_H2, Listener, type ListenerOptions, LINK_H2 } from './listener.ts';
+import { APP_H2, LINK_H2, Listener, type ListenerOptions } from './listener.ts';
 import type { ListenerContext } from './listener-context.ts';
 import { OutsidePools } from './outside-pools.ts';
 import { linkContextOptions } from './peer-identity.ts';
-import { Router } from './router.ts';
 import { compileRouteTable, type RouteTable } from './route-table.ts';
-import { countEnd, countBytes, createCounters } from './telemetry/counters.ts';
+import { Router } from './router.ts';
+import { countBytes, countEnd, createCounters } from './telemetry/counters.ts';
 import type { Taps } from './telemetry/taps.ts';
-import { TcpPool } from './upstream-tcp.ts';
+import type { TraceRecorder } from './telemetry/trace-recorder.ts';
+import type { UpstreamPool } from './upstream.ts';
 import { Http1Pool } from './upstream-http1.ts';
 import { Http2Pool } from './upstream-http2.ts';
-import type { UpstreamPool } from './upstream.ts';
+import { TcpPool } from './upstream-tcp.ts';
 
 export interface ProxyOptions {
   random: () => number;
@@ -41,14 +48,20 @@ export interface Prepared {
 }
 
 /** Every proxy of the mesh that lives in this process: listeners, clusters, routes, and the snapshot they run on. */
-export class Proxy {
+export class Proxies {
   readonly counters = createCounters();
   readonly refusedPeers: Record<string, number> = {};
   readonly flags: Record<string, number> = {};
   /** Who looks at requests; null while nobody does. */
   taps: Taps | null = null;
+  /** Takes down what becomes spans; null while traces are off. */
+  traces: TraceRecorder | null = null;
   private snapshot: Snapshot | null = null;
-  private routing: RoutingState = { mesh: { name: '', trustDomain: '', trustAnchors: [] }, clusters: new Map(), tables: new Map() };
+  private routing: RoutingState = {
+    mesh: { name: '', trustDomain: '', trustAnchors: [] },
+    clusters: new Map(),
+    tables: new Map(),
+  };
   private readonly listeners = new Map<string, Listener>();
   /** Those that take no new connections and still have some. */
   private readonly closing = new Set<Listener>();
@@ -78,8 +91,10 @@ export class Proxy {
       router: this.router,
       deadlines: this.deadlines,
       random: options.random,
+      sampleNew: () => this.traces?.sampleNew() ?? false,
       counters: this.counters,
-      onProtocolError: (listener, remote, message) => this.report('warning', listener, `invalid request from ${remote}: ${message}`),
+      onProtocolError: (listener, remote, message) =>
+        this.report('warning', listener, `invalid request from ${remote}: ${message}`),
     });
     this.listenerOptions = {
       manager: this.manager,
@@ -113,7 +128,13 @@ export class Proxy {
   /** First phase: checks and builds everything that can fail. Nothing changes for traffic. */
   prepare(delta: SnapshotDelta): Prepared | Problem[] {
     if (delta.base !== 0 && delta.base !== this.version) {
-      return [{ code: 'MESH-R120', message: `the data plane runs version ${this.version}, not ${delta.base}`, hint: 'the control plane sends the whole snapshot' }];
+      return [
+        {
+          code: 'MESH-R120',
+          message: `the data plane runs version ${this.version}, not ${delta.base}`,
+          hint: 'the control plane sends the whole snapshot',
+        },
+      ];
     }
     const base = delta.base === 0 ? null : this.snapshot;
     const next = applyDelta(base, delta);
@@ -123,7 +144,10 @@ export class Proxy {
       try {
         tables.set(service, compileRouteTable(resource, this.routing.tables.get(service)));
       } catch (error) {
-        problems.push({ code: 'MESH-R121', message: `the routes of ${service} do not compile: ${(error as Error).message}` });
+        problems.push({
+          code: 'MESH-R121',
+          message: `the routes of ${service} do not compile: ${(error as Error).message}`,
+        });
       }
     }
     for (const [key, identity] of Object.entries(next.identities)) {
@@ -131,13 +155,19 @@ export class Proxy {
       try {
         tls.createSecureContext(linkContextOptions(identity, next.mesh.trustAnchors));
       } catch (error) {
-        problems.push({ code: 'MESH-R122', message: `the certificate of ${key} cannot be used: ${(error as Error).message}` });
+        problems.push({
+          code: 'MESH-R122',
+          message: `the certificate of ${key} cannot be used: ${(error as Error).message}`,
+        });
       }
     }
     for (const listener of Object.values(next.listeners)) {
       for (const key of new Set([listener.identity, serverIdentity(listener)])) {
         if (key in next.identities) continue;
-        problems.push({ code: 'MESH-R122', message: `listener ${listener.name} has no certificate: ${key} is missing` });
+        problems.push({
+          code: 'MESH-R122',
+          message: `listener ${listener.name} has no certificate: ${key} is missing`,
+        });
       }
     }
     if (problems.length > 0) return problems;
@@ -182,7 +212,9 @@ export class Proxy {
           continue;
         }
         const app = this.apps.get(`${endpoint.id}/inbound`);
-        this.drains.watch(endpoint.id, port, () => Math.max(app?.active ?? 0, this.routing.clusters.get(name)?.inFlight(endpoint.id) ?? 0));
+        this.drains.watch(endpoint.id, port, () =>
+          Math.max(app?.active ?? 0, this.routing.clusters.get(name)?.inFlight(endpoint.id) ?? 0),
+        );
       }
     }
   }
@@ -259,7 +291,7 @@ export class Proxy {
     if (renewed.size === 0) return;
     for (const listener of this.listeners.values()) {
       const key = serverIdentity(listener.spec);
-      if (renewed.has(key)) listener.useIdentity(next.identities[key]);
+      if (renewed.has(key)) listener.presentIdentity(next.identities[key]);
     }
     for (const cluster of this.routing.clusters.values()) for (const key of renewed) cluster.renewIdentity(key);
   }
@@ -267,7 +299,13 @@ export class Proxy {
   private reconcileListeners(next: Snapshot): void {
     for (const [name, listener] of this.listeners) {
       const spec = next.listeners[name];
-      if (spec !== undefined && spec.port === listener.spec.port && spec.kind === listener.spec.kind && spec.tls === listener.spec.tls) continue;
+      if (
+        spec !== undefined &&
+        spec.port === listener.spec.port &&
+        spec.kind === listener.spec.kind &&
+        spec.tls === listener.spec.tls
+      )
+        continue;
       this.listeners.delete(name);
       this.closing.add(listener);
       listener.close(() => this.closing.delete(listener));
@@ -292,12 +330,21 @@ export class Proxy {
   private reconcileApp(name: string, spec: ListenerSpec): void {
     const app = spec.app;
     const known = this.apps.get(name);
-    if (known !== undefined && app !== null && known.host === app.host && known.port === app.port && known.protocol === app.protocol) return;
+    if (
+      known !== undefined &&
+      app !== null &&
+      known.host === app.host &&
+      known.port === app.port &&
+      known.protocol === app.protocol
+    )
+      return;
     if (known !== undefined) this.retireApp(name, spec.workload);
     if (app === null) return;
     this.apps.set(
       name,
-      new AppUpstream(app.host, app.port, app.protocol, this.deadlines, APP_H2, (drained) => this.retiring.delete(drained)),
+      new AppUpstream(app.host, app.port, app.protocol, this.deadlines, APP_H2, (drained) =>
+        this.retiring.delete(drained),
+      ),
     );
   }
 
@@ -327,7 +374,11 @@ export class Proxy {
         spec.healthCheck,
         (endpoint, healthy, reason) => {
           this.routing.clusters.get(name)?.setHealthy(endpoint, healthy);
-          this.options.onNotice(healthy ? 'info' : 'warning', name, healthy ? `${endpoint} passes its health check again` : `${endpoint} fails its health check: ${reason}`);
+          this.options.onNotice(
+            healthy ? 'info' : 'warning',
+            name,
+            healthy ? `${endpoint} passes its health check again` : `${endpoint} fails its health check: ${reason}`,
+          );
         },
         { tls: spec.tls ? { servername: spec.host ?? undefined } : null, authority: spec.host },
       );
@@ -348,6 +399,7 @@ export class Proxy {
     countEnd(slot, x.status, x.grpcStatus, brokeOff(x), nowMs - x.startedAtMs, Math.max(0, x.tries - 1));
     countBytes(slot, x.requestBytes, x.responseBytes);
     if (this.taps !== null) this.taps.see(x, nowMs);
+    if (this.traces !== null) this.traces.record(x, nowMs);
   }
 
   /** At most one report a second of each kind. */

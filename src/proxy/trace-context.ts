@@ -50,6 +50,7 @@ export function createIdSource(fill: (bytes: Buffer) => unknown = randomFillSync
 const IDS = createIdSource();
 
 const SAMPLED = 1;
+const unsampled = (): boolean => false;
 /** The trace ID is random in its last seven bytes; so are those made here. */
 const RANDOM = 2;
 
@@ -57,9 +58,9 @@ const RANDOM = 2;
  * Continues the trace that a request came with, or begins one: puts this proxy's span into `traceparent`. The flags
  * that are defined are kept. A `traceparent` that is invalid, or there more than once, is dropped together with
  * `tracestate`, whose entries would belong to nothing.
- * @param sampleNew whether a trace that begins here is sampled
+ * @param sampleNew whether a trace that begins here is sampled; not asked for one that goes on
  */
-export function continueTrace(headers: Headers, ids: IdSource = IDS, sampleNew = false): TraceContext {
+export function continueTrace(headers: Headers, ids: IdSource = IDS, sampleNew: () => boolean = unsampled): TraceContext {
   let found = -1;
   let repeated = false;
   for (let i = 0; i < headers.length; i += 2) {
@@ -81,8 +82,9 @@ export function continueTrace(headers: Headers, ids: IdSource = IDS, sampleNew =
   if (found >= 0) deleteHeader(headers, 'traceparent');
   deleteHeader(headers, 'tracestate');
   const traceId = ids.traceId();
-  headers.push('traceparent', `00-${traceId}-${spanId}-0${RANDOM | (sampleNew ? SAMPLED : 0)}`);
-  return { traceId, spanId, parentSpanId: '', sampled: sampleNew };
+  const sampled = sampleNew();
+  headers.push('traceparent', `00-${traceId}-${spanId}-0${RANDOM | (sampled ? SAMPLED : 0)}`);
+  return { traceId, spanId, parentSpanId: '', sampled };
 }
 
 /**

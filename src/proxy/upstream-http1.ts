@@ -396,5 +396,12 @@ const EMPTY = Buffer.alloc(0);
 
 /** RFC 9110 section 9.2.2. */
 function isIdempotent(method: string): boolean {
-  return method === 'GET' || method === 'HEAD' || method === 'OPTIONS' || method === 'PUT' || method === 'DELETE' || method === 'TRACE';
+  return (
+    method === 'GET' ||
+    method === 'HEAD' ||
+    method === 'OPTIONS' ||
+    method === 'PUT' ||
+    method === 'DELETE' ||
+    method === 'TRACE'
+  );
 }

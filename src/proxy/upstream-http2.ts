@@ -1,8 +1,8 @@
 import type { Socket } from 'node:net';
+import type { NoResponse as AttemptFailure } from './cluster/outcome.ts';
 import { SocketConnection } from './connection.ts';
 import type { Connector } from './connector.ts';
 import type { Exchange, UpstreamConnection } from './exchange.ts';
-import type { NoResponse as AttemptFailure } from './cluster/outcome.ts';
 import { H2Connection, type H2Events } from './http2/connection.ts';
 import { CANCEL, NO_ERROR, REFUSED_STREAM } from './http2/error-codes.ts';
 import type { H2Options } from './http2/options.ts';

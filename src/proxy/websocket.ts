@@ -10,5 +10,7 @@ export function websocketKey(): string {
 
 /** The `sec-websocket-accept` that answers a key. */
 export function websocketAccept(key: string): string {
-  return createHash('sha1').update(key + GUID).digest('base64');
+  return createHash('sha1')
+    .update(key + GUID)
+    .digest('base64');
 }

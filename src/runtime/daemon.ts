@@ -117,7 +117,10 @@ async function compose(options: DaemonOptions, opened: Opened): Promise<Result<v
   if (!authority.ok) return authority;
   const { rootPem, rootPath, notices } = authority.value;
   const bundle = path.join(directory.value.identity, 'ca-bundle.pem');
-  const written = await writeFile(bundle, await bundleWithSystemRoots(rootPem, { preferred: process.env.SSL_CERT_FILE })).then(
+  const written = await writeFile(
+    bundle,
+    await bundleWithSystemRoots(rootPem, { preferred: process.env.SSL_CERT_FILE }),
+  ).then(
     () => true,
     () => false,
   );
@@ -130,7 +133,12 @@ async function compose(options: DaemonOptions, opened: Opened): Promise<Result<v
     authority: authority.value,
     ledger: ledger.value,
     logs,
-    launcher: new DataPlaneLauncher(path.join(packageRoot(), 'dist', 'data-plane.js'), path.join(directory.value.path, 'data-plane.log'), ledger.value),
+    stateDir: directory.value.path,
+    launcher: new DataPlaneLauncher(
+      path.join(packageRoot(), 'dist', 'data-plane.js'),
+      path.join(directory.value.path, 'data-plane.log'),
+      ledger.value,
+    ),
     trustEnvironment: trustEnvironment(rootPath, written ? bundle : null),
     onEnded: () => opened.finish(),
   });
@@ -157,7 +165,8 @@ async function compose(options: DaemonOptions, opened: Opened): Promise<Result<v
     initial: loaded.value,
     extraFiles: () => mesh.watchedFiles,
     onLoaded: (result) => mesh.reload(result),
-    onWarnings: (problems: readonly Problem[]) => mesh.tell('warning', '', 'the type checker has something to say about mesh.config.ts', problems),
+    onWarnings: (problems: readonly Problem[]) =>
+      mesh.tell('warning', '', 'the type checker has something to say about mesh.config.ts', problems),
   });
   closers.push(() => watcher.close());
   return booted;
@@ -182,6 +191,8 @@ function watchParent(pid: number, onGone: () => void): { stop(): void } {
 /** Programs find the mesh's root beside the system's by these, whatever they are written in. */
 function trustEnvironment(rootPath: string, bundle: string | null): Record<string, string> {
   const replace: Record<string, string> =
-    bundle === null ? {} : { SSL_CERT_FILE: bundle, REQUESTS_CA_BUNDLE: bundle, CURL_CA_BUNDLE: bundle, GIT_SSL_CAINFO: bundle };
+    bundle === null
+      ? {}
+      : { SSL_CERT_FILE: bundle, REQUESTS_CA_BUNDLE: bundle, CURL_CA_BUNDLE: bundle, GIT_SSL_CAINFO: bundle };
   return { NODE_EXTRA_CA_CERTS: rootPath, DENO_CERT: rootPath, ...replace };
 }

@@ -1,10 +1,11 @@
 import type { RuntimeState } from '../model/compile.ts';
 import { problem } from '../model/errors.ts';
 import type { ResolvedConfig } from '../model/resolved.ts';
+import type { StatGrouping, StatRow, TapBatch, TapFilter } from '../model/events.ts';
 import { fail, ok, type Problem, type Result } from '../model/result.ts';
 import type { Identity } from '../model/snapshot.ts';
 import type { CertificateStatus, EndpointStatus, LogLine, MeshStatus, RouteStatus } from '../model/status.ts';
-import type { TrafficTotals } from '../proxy/channel.ts';
+import type { Trace, TraceQuery, TraceSummary } from '../model/trace.ts';
 import { systemClock } from './clock.ts';
 import type { LoadedConfig } from './config/config-loader.ts';
 import type { LogQuery, MeshControl, MeshNotice } from './control/mesh-control.ts';
@@ -18,7 +19,9 @@ import { Publisher } from './snapshot/publisher.ts';
 import type { Ledger } from './state/ledger.ts';
 import { certificateStatus, endpointStatus, routeStatus } from './status-views.ts';
 import type { LogStore } from './supervisor/log-files.ts';
-import { Supervisor } from './supervisor/supervisor.ts';
+import { Supervisor, unknownService } from './supervisor/supervisor.ts';
+import { Telemetry } from './telemetry/telemetry.ts';
+import { Tracing } from './tracing/tracing.ts';
 import { withDependencies } from './supervisor/dependency-graph.ts';
 
 const STATUS_INTERVAL_MS = 50;
@@ -33,6 +36,8 @@ export interface MeshOptions {
   ledger: Ledger;
   logs: LogStore;
   launcher: DataPlaneLauncher;
+  /** `.mesh`. */
+  stateDir: string;
   /** Variables with the paths of CA bundles, for every service. */
   trustEnvironment: Record<string, string>;
   /** The mesh is down, and whoever asked for that is about to be told. */
@@ -58,7 +63,8 @@ export class Mesh implements MeshControl {
   private readonly statusListeners = new Set<(status: MeshStatus) => void>();
   private readonly noticeListeners = new Set<(notice: MeshNotice) => void>();
   private readonly notices: MeshNotice[] = [];
-  private readonly traffic = new Map<number, TrafficTotals>();
+  private readonly telemetry: Telemetry;
+  private readonly tracing: Tracing;
   private statusTimer: NodeJS.Timeout | null = null;
   /** The start and reloads, one after another. */
   private queue: Promise<unknown> = Promise.resolve();
@@ -81,18 +87,39 @@ export class Mesh implements MeshControl {
       config: () => this.loaded.config,
       publish: () => this.publish(),
       gatewayPort: () => this.gateway.port,
-      environment: () => options.trustEnvironment,
+      environment: () => ({ ...options.trustEnvironment, ...this.tracing.environment() }),
       appPorts: new AppPorts(Math.random),
     });
     this.gateway = new GatewayPorts(this.network);
+    this.telemetry = new Telemetry({
+      clock: systemClock,
+      subsetOf: (id) => this.network.instances().find((instance) => instance.id === id)?.subset ?? '',
+      status: () => this.status(),
+      certificates: () => this.certificates(),
+      onTaps: (taps, redactHeaders) => this.publisher.setTaps(taps, redactHeaders),
+      onNotice: (level, text, problems) => this.tell(level, '', text, problems),
+    });
+    this.tracing = new Tracing({
+      stateDir: options.stateDir,
+      clock: systemClock,
+      random: Math.random,
+      onSettings: (settings) => this.publisher.setTracing(settings),
+      onProblem: (p) => this.tell('warning', '', p.message, [p]),
+    });
     this.publisher = new Publisher({
       source: () => ({ config: this.activeConfig(), state: this.runtimeState() }),
       socket: (listener) => this.network.socket(listener),
       spawn: (events) => options.launcher.spawn(events),
       onGone: (pid) => options.launcher.gone(pid),
       onInFlight: (workload, port, requests, dataPlane) => this.network.onInFlight(workload, port, requests, dataPlane),
-      onDied: (dataPlane) => this.network.onDataPlaneDied(dataPlane),
-      onTraffic: (totals, dataPlane) => this.traffic.set(dataPlane, totals),
+      onDied: (dataPlane) => {
+        this.network.onDataPlaneDied(dataPlane);
+        this.telemetry.onDataPlaneDied(dataPlane);
+      },
+      onTraffic: (totals, dataPlane) => this.telemetry.setTotals(dataPlane, totals),
+      onCounters: (slots, dataPlane) => this.telemetry.fold(dataPlane, slots),
+      onEvents: (batches) => this.telemetry.deliver(batches),
+      onSpans: (spans, dropped) => this.tracing.onProxySpans(spans, dropped),
       onNotice: (level, service, text) => this.tell(level, service, text),
     });
     this.supervisor = new Supervisor({
@@ -116,11 +143,9 @@ export class Mesh implements MeshControl {
 
   private async bootOnce(): Promise<Result<void>> {
     const config = this.loaded.config;
-    const unknown = (this.selection ?? []).filter((name) => !(name in config.services));
-    if (unknown.length > 0) {
-      const names = Object.keys(config.services).join(', ');
-      return fail(...unknown.map((name) => problem('MESH-U103', { message: `there is no service ${name}`, hint: `there is: ${names}` })));
-    }
+    const names = Object.keys(config.services);
+    const unknown = (this.selection ?? []).filter((name) => !names.includes(name));
+    if (unknown.length > 0) return fail(...unknown.map((name) => unknownService(name, names)));
     const bound = await this.gateway.bind(config.gateway);
     if (!bound.ok) return bound;
     const issued = this.issueFor(config);
@@ -134,6 +159,8 @@ export class Mesh implements MeshControl {
     if (!published.ok) return published;
     bound.value.commit();
     this.rotation.onChange(() => void this.publish());
+    await this.telemetry.configure(config.telemetry);
+    await this.tracing.configure(config.tracing);
     await this.supervisor.apply(config, this.selection);
     this.booted = true;
     if (this.stopping === null) this.state = 'running';
@@ -192,6 +219,8 @@ export class Mesh implements MeshControl {
       return;
     }
     bound.value.commit();
+    await this.telemetry.configure(next.config.telemetry);
+    await this.tracing.configure(next.config.tracing);
     this.loadedAt = new Date();
     this.problems = [];
     const took = performance.now() - began;
@@ -224,22 +253,8 @@ export class Mesh implements MeshControl {
         ...service,
         instances: service.instances.map((instance) => this.withMeshPorts(instance)),
       })),
-      traffic: this.trafficStatus(),
+      traffic: this.telemetry.trafficStatus(),
     };
-  }
-
-  /** Over all data planes. */
-  private trafficStatus(): MeshStatus['traffic'] {
-    const sum = { requests: 0, activeRequests: 0, activeConnections: 0, flags: {}, refusedPeers: {} } as MeshStatus['traffic'];
-    for (const totals of this.traffic.values()) {
-      sum.requests += totals.requests;
-      sum.activeRequests += totals.activeRequests;
-      sum.activeConnections += totals.activeConnections;
-      for (const kind of ['flags', 'refusedPeers'] as const) {
-        for (const [key, n] of Object.entries(totals[kind])) sum[kind][key] = (sum[kind][key] ?? 0) + n;
-      }
-    }
-    return sum;
   }
 
   watchStatus(listener: (status: MeshStatus) => void): () => void {
@@ -256,6 +271,26 @@ export class Mesh implements MeshControl {
 
   logs(query: LogQuery, signal: AbortSignal): AsyncIterable<LogLine[]> {
     return this.options.logs.query(query, signal);
+  }
+
+  tap(filter: TapFilter, signal: AbortSignal): AsyncIterable<TapBatch> {
+    return this.telemetry.tap(filter, signal);
+  }
+
+  stats(windowMs: number, by?: StatGrouping): StatRow[] {
+    return this.telemetry.stats(windowMs, by);
+  }
+
+  watchStats(windowMs: number, listener: (rows: StatRow[]) => void, by?: StatGrouping): () => void {
+    return this.telemetry.watchStats(windowMs, listener, by);
+  }
+
+  traces(query: TraceQuery): Promise<TraceSummary[]> {
+    return this.tracing.traces(query);
+  }
+
+  trace(id: string): Promise<Result<Trace>> {
+    return this.tracing.trace(id);
   }
 
   async start(service: string): Promise<Result<void>> {
@@ -331,6 +366,8 @@ export class Mesh implements MeshControl {
     const stopped = await this.supervisor.stopAll(timeoutMs, progress);
     this.rotation.close();
     await this.publisher.stop();
+    await this.telemetry.close();
+    await this.tracing.close();
     this.network.closeAll();
     this.state = 'stopped';
     this.changed();

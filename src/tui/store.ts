@@ -1,10 +1,10 @@
 import type { RequestEvent, StatRow } from '../model/events.ts';
 import type { Problem } from '../model/result.ts';
 import type { CertificateStatus, EndpointStatus, LogLine, MeshStatus, RouteStatus } from '../model/status.ts';
+import { sumsBy } from '../model/traffic-sums.ts';
 import { visible, withoutEscapes } from './layout/text.ts';
 import { type Level, type LogEntry, logEntry } from './log-entry.ts';
 import { createRing } from './ring.ts';
-import { sumsBy } from './traffic.ts';
 
 /** What the processes of one instance take. */
 export interface Usage {
@@ -35,6 +35,8 @@ export interface View {
   ready: boolean;
   /** The last remark about the mesh as a whole: `stopping, Ctrl-C again to force`. */
   remark: string;
+  /** When the remark has been seen, milliseconds since the epoch; null: it stays. */
+  remarkUntilMs: number | null;
 }
 
 /** For useSyncExternalStore. */
@@ -57,6 +59,8 @@ export interface ViewStore extends ViewSource {
   notice(notice: NoticeLike): void;
   ready(tookMs: number | null): void;
   say(text: string): void;
+  /** An answer to a key: shown for a while, kept nowhere. */
+  flash(text: string, untilMs: number): void;
   events(events: readonly RequestEvent[], dropped: number): void;
   stats(rows: readonly StatRow[]): void;
   tables(tables: Partial<Pick<View, 'routes' | 'endpoints' | 'certificates'>>): void;
@@ -96,6 +100,7 @@ export function createViewStore(
     ready: false,
     readyAfterMs: null,
     remark: '',
+    remarkUntilMs: null,
   };
   let draft: View = view;
   let nextKey = 0;
@@ -104,15 +109,19 @@ export function createViewStore(
 
   const publish = () => {
     timer = null;
-    view = { ...draft, log: log.values(), events: events.values() };
+    view = { ...draft, log: inOrder(log.values()), events: events.values() };
     for (const listener of listeners) listener();
   };
   const change = (fields: Partial<View> = {}) => {
     draft = { ...draft, ...fields };
     if (timer === null && !closed) timer = setTimer(publish, FRAME_MS);
   };
-  const note = (level: Level, service: string, source: string, text: string, time: string) =>
+  let lastTime = '';
+  const note = (level: Level, service: string, source: string, text: string, given: string) => {
+    // What is said here and now comes after what is there.
+    const time = given || lastTime;
     log.push({ key: nextKey++, kind: 'notice', level, service, source, time, text: withoutEscapes(text), json: null });
+  };
 
   return {
     subscribe(listener) {
@@ -122,7 +131,10 @@ export function createViewStore(
     getSnapshot: () => view,
     status: (status) => change({ status }),
     logs(lines) {
-      for (const line of lines.slice(-LOG_LINES)) log.push(logEntry(line, nextKey++));
+      for (const line of lines.slice(-LOG_LINES)) {
+        log.push(logEntry(line, nextKey++));
+        if (line.time > lastTime) lastTime = line.time;
+      }
       change();
     },
     notice({ level, service, text, problems, time = '' }) {
@@ -137,8 +149,9 @@ export function createViewStore(
     ready: (tookMs) => change({ ready: true, readyAfterMs: tookMs }),
     say(text) {
       note('info', '', '', text, '');
-      change({ remark: withoutEscapes(text) });
+      change({ remark: withoutEscapes(text), remarkUntilMs: null });
     },
+    flash: (text, untilMs) => change({ remark: withoutEscapes(text), remarkUntilMs: untilMs }),
     events(batch, dropped) {
       for (const event of batch.slice(-EVENTS)) events.push(harmless(event));
       change({ dropped: draft.dropped + dropped });
@@ -161,6 +174,12 @@ export function createViewStore(
       publish();
     },
   };
+}
+
+/** By time: the past comes instance by instance when somebody joins. RFC 3339 in UTC sorts as text. */
+function inOrder(entries: readonly LogEntry[]): readonly LogEntry[] {
+  if (entries.every(({ time }, index) => index === 0 || time >= entries[index - 1].time)) return entries;
+  return [...entries].sort((a, b) => (a.time < b.time ? -1 : a.time > b.time ? 1 : a.key - b.key));
 }
 
 /** `mesh.config.ts:12`, or the path in the configuration. */

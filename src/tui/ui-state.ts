@@ -42,7 +42,6 @@ export interface Scene {
   place: string | null;
   /** Lines of the detail page, and how many of them fit. */
   detailLines: number;
-  /** Rows of the detail page with requests of their own cannot be opened any deeper. */
   detailPage: number;
 }
 
@@ -113,7 +112,9 @@ export function press(state: UiState, key: string, scene: Scene): Step {
     case '/':
       return to({ typing: { before: list.filter } });
     case 's':
-      return scene.sorts < 2 ? still : { state: withList(state, { sort: (list.sort + 1) % scene.sorts }), effect: null };
+      return scene.sorts < 2
+        ? still
+        : { state: withList(state, { sort: (list.sort + 1) % scene.sorts }), effect: null };
     case 'v':
       return state.view === 'logs' ? to({ level: (state.level + 1) % LEVELS.length }) : still;
     case 'escape':

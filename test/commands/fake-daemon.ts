@@ -58,6 +58,10 @@ mesh.down = async (timeoutMs, progress) => {
   });
   return ok(undefined);
 };
+mesh.start = async (service) =>
+  mesh.current.services.some(({ name }) => name === service)
+    ? ok(undefined)
+    : fail({ code: 'MESH-U103', message: `there is no service ${service}` });
 const served = await serveControl(mesh, directory.value.controlSocket, {
   onAttachedClientGone: () => {
     journal('attached client gone');

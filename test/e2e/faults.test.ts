@@ -1,7 +1,7 @@
-import { describe, expect, it } from 'vitest';
-import { createServer } from 'node:net';
 import { readdirSync, statSync } from 'node:fs';
+import { createServer } from 'node:net';
 import path from 'node:path';
+import { describe, expect, it } from 'vitest';
 import { cleanUpMeshes, createMesh, eventually, freePort, isAlive, startMesh } from '../support/e2e.ts';
 import { ECHO, echo, routesTo } from '../support/e2e-services.ts';
 import { get } from '../support/e2e-traffic.ts';
@@ -12,7 +12,10 @@ const gateway = { routes: routesTo('a') };
 
 describe('services that go wrong', () => {
   it('a missing program: the start fails at once, with what was meant', async () => {
-    const mesh = await createMesh({ 'echo.mjs': ECHO }, { services: { a: { command: ['nodee', 'x.mjs'] }, b: echo() } });
+    const mesh = await createMesh(
+      { 'echo.mjs': ECHO },
+      { services: { a: { command: ['nodee', 'x.mjs'] }, b: echo() } },
+    );
     const up = await mesh.mesh('up', '-d');
     expect(up.code).toBe(1);
     expect(up.stderr).toContain('nodee');
@@ -56,11 +59,18 @@ describe('services that go wrong', () => {
     const other = await freePort();
     const mesh = await createMesh(
       { 'elsewhere.mjs': `import http from 'node:http'; http.createServer().listen(${other}, '127.0.0.1');` },
-      { services: { a: { command: ['node', 'elsewhere.mjs'], readiness: { http: '/', deadline: '1s' }, restart: { attempts: 1 } }, b: { command: ['node', '-e', 'setInterval(() => {}, 1e3)'] } } },
+      {
+        services: {
+          a: { command: ['node', 'elsewhere.mjs'], readiness: { http: '/', deadline: '1s' }, restart: { attempts: 1 } },
+          b: { command: ['node', '-e', 'setInterval(() => {}, 1e3)'] },
+        },
+      },
     );
     const up = await mesh.mesh('up', '-d', 'a');
     expect(up.code).toBe(1);
-    expect(up.stderr).toMatch(new RegExp(`not ready within 1 s: .*127.0.0.1:${other}, not on 127.0.0.1:\\d+ \\(PORT\\)`));
+    expect(up.stderr).toMatch(
+      new RegExp(`not ready within 1 s: .*127.0.0.1:${other}, not on 127.0.0.1:\\d+ \\(PORT\\)`),
+    );
     const slow = await mesh.mesh('up', '-d', 'b', '--timeout', '500ms');
     expect(slow.code).toBe(4);
     expect(slow.stderr).toMatch(/b-1/);
@@ -83,21 +93,29 @@ describe('services that go wrong', () => {
     const mesh = await startMesh(
       {
         'echo.mjs': ECHO,
-        'forks.sh': 'sleep 1001 &\n(sleep 1002 &)\nsetsid sleep 1003 &\nsetsid sh -c "sleep 1004 & exec sleep 1005" &\nexec node echo.mjs',
+        'forks.sh':
+          'sleep 1001 &\n(sleep 1002 &)\nsetsid sleep 1003 &\nsetsid sh -c "sleep 1004 & exec sleep 1005" &\nexec node echo.mjs',
       },
       { services: { a: { command: 'sh forks.sh' } }, gateway },
     );
     const sleeping = () => mesh.processes().filter(({ command }) => command.startsWith('sleep 100')).length;
     await eventually(() => sleeping() === 5);
     expect(await mesh.mesh('restart', 'a')).toMatchObject({ code: 0 });
-    await eventually(() => sleeping() === 5, 5_000, () => JSON.stringify(mesh.processes()));
+    await eventually(
+      () => sleeping() === 5,
+      5_000,
+      () => JSON.stringify(mesh.processes()),
+    );
     expect(await mesh.down()).toMatchObject({ code: 0 });
     expect(mesh.processes()).toEqual([]);
   });
 
   it('one that floods stdout: bounded on disk, and everybody else goes on', async () => {
     const mesh = await startMesh(
-      { 'flood.mjs': `const line = 'x'.repeat(999) + '\\n'; const block = line.repeat(1000); let n = 0; (function more() { while (n < 100) { n++; if (!process.stdout.write(block)) return process.stdout.once('drain', more); } process.stdout.write('the end\\n'); })(); setInterval(() => {}, 1e3);`, 'echo.mjs': ECHO },
+      {
+        'flood.mjs': `const line = 'x'.repeat(999) + '\\n'; const block = line.repeat(1000); let n = 0; (function more() { while (n < 100) { n++; if (!process.stdout.write(block)) return process.stdout.once('drain', more); } process.stdout.write('the end\\n'); })(); setInterval(() => {}, 1e3);`,
+        'echo.mjs': ECHO,
+      },
       { services: { a: echo(), flood: { command: ['node', 'flood.mjs'], readiness: { log: 'the end' } } }, gateway },
     );
     expect((await get(mesh.gatewayPort, '/a')).status).toBe(200);
@@ -110,7 +128,9 @@ describe('services that go wrong', () => {
 
   it('one that prints binary: the log stays text', async () => {
     const mesh = await startMesh(
-      { 'binary.mjs': `process.stdout.write(Buffer.from([0, 1, 2, 27, 91, 50, 74, 255, 254, 128, 10])); console.log('after'); setInterval(() => {}, 1e3);` },
+      {
+        'binary.mjs': `process.stdout.write(Buffer.from([0, 1, 2, 27, 91, 50, 74, 255, 254, 128, 10])); console.log('after'); setInterval(() => {}, 1e3);`,
+      },
       { services: { a: { command: ['node', 'binary.mjs'], readiness: { log: 'after' } } } },
     );
     const { stdout, code } = await mesh.mesh('logs', 'a');

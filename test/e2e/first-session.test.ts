@@ -20,7 +20,9 @@ describe('a first session', () => {
     expect(existsSync(mesh.path('mesh.config.ts'))).toBe(true);
     // The ports that `init` chooses may be somebody else's on this machine.
     const written = readFileSync(mesh.path('mesh.config.ts'), 'utf8');
-    const text = written.replace(/\bhttp: \d+/, `http: ${mesh.gatewayPort}`).replace(/\bhttps: \d+/, `https: ${await freePort()}`);
+    const text = written
+      .replace(/\bhttp: \d+/, `http: ${mesh.gatewayPort}`)
+      .replace(/\bhttps: \d+/, `https: ${await freePort()}`);
     mesh.write('mesh.config.ts', text);
 
     const up = await mesh.up();
@@ -97,7 +99,10 @@ describe('a first session', () => {
 
   it('serves HTTPS on the gateway, over HTTP/1.1 and HTTP/2, to whoever trusts its root', async () => {
     const port = await freePort();
-    const mesh = await startMesh({ 'echo.mjs': ECHO }, { services: { a: echo() }, gateway: { https: port, routes: routesTo('a') } });
+    const mesh = await startMesh(
+      { 'echo.mjs': ECHO },
+      { services: { a: echo() }, gateway: { https: port, routes: routesTo('a') } },
+    );
     const ca = readFileSync((await getJson<EchoAnswer>(mesh.gatewayPort, '/a/env')).env!.NODE_EXTRA_CA_CERTS);
     for (const host of ['localhost', 'e2e.localhost', 'a.localhost']) {
       const answer = await new Promise<EchoAnswer>((resolve, reject) => {

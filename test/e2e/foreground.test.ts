@@ -1,6 +1,14 @@
 import { cpSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { cleanUpMeshes, createMesh, eventually, isAlive, listeningPorts, startMesh, type TestMesh } from '../support/e2e.ts';
+import {
+  cleanUpMeshes,
+  createMesh,
+  eventually,
+  isAlive,
+  listeningPorts,
+  startMesh,
+  type TestMesh,
+} from '../support/e2e.ts';
 import { ECHO, type EchoAnswer, echo, routesTo } from '../support/e2e-services.ts';
 import { get, getJson } from '../support/e2e-traffic.ts';
 
@@ -11,7 +19,11 @@ const CONFIG = { services: { a: echo({ dependsOn: ['b'] }), b: echo() }, gateway
 const STUBBORN = `process.on('SIGTERM', () => console.log('not now')); ${ECHO}`;
 
 const nothingLeft = async (mesh: TestMesh): Promise<void> => {
-  await eventually(() => mesh.processes().length === 0, 10_000, () => JSON.stringify(mesh.processes()));
+  await eventually(
+    () => mesh.processes().length === 0,
+    10_000,
+    () => JSON.stringify(mesh.processes()),
+  );
   const bound = listeningPorts();
   expect(mesh.ports().filter((port) => bound.has(port))).toEqual([]);
 };
@@ -59,7 +71,10 @@ describe('mesh up in the foreground', () => {
   });
 
   it('Ctrl-C while services still start stops what there is', async () => {
-    const mesh = await createMesh({ 'never.mjs': 'setInterval(() => {}, 1000)' }, { services: { a: { command: ['node', 'never.mjs'] } } });
+    const mesh = await createMesh(
+      { 'never.mjs': 'setInterval(() => {}, 1000)' },
+      { services: { a: { command: ['node', 'never.mjs'] } } },
+    );
     const up = mesh.run('up', '--no-tui');
     await up.until(/starting, pid/);
     up.child.kill('SIGINT');
@@ -112,7 +127,11 @@ describe('mesh up in the foreground', () => {
     const first = await createMesh({ 'echo.mjs': ECHO }, CONFIG);
     const second = await createMesh({ 'echo.mjs': ECHO }, CONFIG);
     // As one user: the same root certificate, the same runtime directory.
-    Object.assign(second.env, { HOME: first.env.HOME, XDG_DATA_HOME: first.env.XDG_DATA_HOME, XDG_RUNTIME_DIR: first.env.XDG_RUNTIME_DIR });
+    Object.assign(second.env, {
+      HOME: first.env.HOME,
+      XDG_DATA_HOME: first.env.XDG_DATA_HOME,
+      XDG_RUNTIME_DIR: first.env.XDG_RUNTIME_DIR,
+    });
     await Promise.all([first.up(), second.up()]);
     const answers = await Promise.all(
       [first, second].map((mesh) => getJson<EchoAnswer>(mesh.gatewayPort, '/a/call?env=B_URL')),

@@ -30,7 +30,9 @@ describe('kill -9', () => {
     expect(after.dataPlanePids).not.toEqual(before.dataPlanePids);
     expect(after.services).toEqual(before.services);
     const [, tookMs] = /the data plane is back after (\d+) ms/.exec(await up.until(/the data plane is back/))!;
-    console.log(`data plane killed: replaced after ${tookMs} ms, ${failures.length} of ${requests} requests failed, those in flight`);
+    console.log(
+      `data plane killed: replaced after ${tookMs} ms, ${failures.length} of ${requests} requests failed, those in flight`,
+    );
   });
 
   it('of the daemon: traffic goes on, `mesh down` finds what is left, `mesh up` starts clean', async () => {
@@ -64,7 +66,10 @@ describe('kill -9', () => {
     await eventually(() => !isAlive(before.pid));
     await mesh.up();
     const after = await mesh.status();
-    const old = [...before.dataPlanePids, ...before.services.flatMap(({ instances }) => instances.map(({ pid }) => pid!))];
+    const old = [
+      ...before.dataPlanePids,
+      ...before.services.flatMap(({ instances }) => instances.map(({ pid }) => pid!)),
+    ];
     expect(old.filter(isAlive)).toEqual([]);
     expect(after.services.every(({ instances }) => instances[0].state === 'ready')).toBe(true);
     expect((await get(mesh.gatewayPort, '/a/call?env=B_URL')).status).toBe(200);

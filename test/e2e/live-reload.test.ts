@@ -1,6 +1,14 @@
 import { describe, expect, it } from 'vitest';
 import type { MeshStatus } from '../../src/model/status.ts';
-import { type Config, cleanUpMeshes, configText, createMesh, eventually, freePort, type TestMesh } from '../support/e2e.ts';
+import {
+  type Config,
+  cleanUpMeshes,
+  configText,
+  createMesh,
+  eventually,
+  freePort,
+  type TestMesh,
+} from '../support/e2e.ts';
 import { ECHO, type EchoAnswer, echo, routesTo } from '../support/e2e-services.ts';
 import { get, getJson, startLoad } from '../support/e2e-traffic.ts';
 
@@ -30,7 +38,9 @@ const TARGETS = [
 ];
 
 const pidsOf = (status: MeshStatus, ...services: string[]) =>
-  status.services.filter(({ name }) => services.includes(name)).flatMap(({ instances }) => instances.map(({ pid }) => pid));
+  status.services
+    .filter(({ name }) => services.includes(name))
+    .flatMap(({ instances }) => instances.map(({ pid }) => pid));
 
 /** Saves and resolves when that configuration is in force. */
 async function save(mesh: TestMesh, config: Config): Promise<MeshStatus> {
@@ -54,7 +64,11 @@ describe('live reload under load', () => {
     expect([...seen]).toEqual(['v2']);
 
     const headers = { requestHeaders: { set: { 'x-added': 'yes' } }, responseHeaders: { set: { 'x-out': 'there' } } };
-    const routes = routesTo('a', 'b', 'c').map((route) => ({ ...route, filters: headers, timeouts: { request: '250ms' } }));
+    const routes = routesTo('a', 'b', 'c').map((route) => ({
+      ...route,
+      filters: headers,
+      timeouts: { request: '250ms' },
+    }));
     await save(mesh, { ...BASE, gateway: { routes } });
     const reply = await get(mesh.gatewayPort, '/c/x');
     expect(reply.headers['x-out']).toBe('there');
@@ -69,7 +83,9 @@ describe('live reload under load', () => {
       await load.progress(5);
     }
     await eventually(async () => {
-      const { routes: list } = await mesh.json<{ routes: { table: string; backends: { weight: number }[] }[] }>('routes');
+      const { routes: list } = await mesh.json<{ routes: { table: string; backends: { weight: number }[] }[] }>(
+        'routes',
+      );
       return list.find(({ table }) => table === 'b')?.backends[1].weight === 10;
     });
     expect(pidsOf(await mesh.status(), 'a', 'b', 'c')).toEqual(pids);
@@ -97,13 +113,21 @@ describe('live reload under load', () => {
       expect(text).not.toBe(good);
       const from = up.output().length;
       mesh.write('mesh.config.ts', text);
-      await eventually(() => said.test(up.output().slice(from)), 10_000, () => `${said} in: ${up.output().slice(from)}`);
+      await eventually(
+        () => said.test(up.output().slice(from)),
+        10_000,
+        () => `${said} in: ${up.output().slice(from)}`,
+      );
       const status = await mesh.statusWhen(({ config }) => config.problems.length > 0);
       expect(status.state).toBe('running');
       expect((await mesh.mesh('ps')).stdout).toMatch(said);
       await load.progress();
     }
-    const status = await save(mesh, { ...BASE, services: { ...BASE.services, d: echo() }, gateway: { routes: routesTo('a', 'b', 'c', 'd') } });
+    const status = await save(mesh, {
+      ...BASE,
+      services: { ...BASE.services, d: echo() },
+      gateway: { routes: routesTo('a', 'b', 'c', 'd') },
+    });
     expect(status.config.problems).toEqual([]);
     expect((await getJson<EchoAnswer>(mesh.gatewayPort, '/d')).service).toBe('d');
     expect((await load.stop()).failures).toEqual([]);
@@ -121,12 +145,16 @@ describe('live reload under load', () => {
     await save(mesh, more);
     // Requests may come before it is ready: they wait.
     expect((await getJson<EchoAnswer>(mesh.gatewayPort, '/d/x')).service).toBe('d');
-    const added = await mesh.statusWhen((status) => status.services.some(({ name, instances }) => name === 'd' && instances[0].state === 'ready'));
+    const added = await mesh.statusWhen((status) =>
+      status.services.some(({ name, instances }) => name === 'd' && instances[0].state === 'ready'),
+    );
 
     const changed: Config = { services: { ...more.services, c: echo({ env: { VERSION: 'new' } }) }, gateway };
     await save(mesh, changed);
     await eventually(async () => (await getJson<EchoAnswer>(mesh.gatewayPort, '/c/x')).version === 'new');
-    const after = await mesh.statusWhen((status) => status.services.every(({ instances }) => instances.every(({ state }) => state === 'ready')));
+    const after = await mesh.statusWhen((status) =>
+      status.services.every(({ instances }) => instances.every(({ state }) => state === 'ready')),
+    );
     expect(pidsOf(after, 'a', 'b', 'd')).toEqual(pidsOf(added, 'a', 'b', 'd'));
     expect(pidsOf(after, 'c')).not.toEqual(pidsOf(before, 'c'));
 
@@ -165,12 +193,18 @@ describe('live reload under load', () => {
     const taken = (await mesh.instance('b-v1-1')).appPort!;
     mesh.config({ ...BASE, gateway: { http: taken, routes: routesTo('a', 'b', 'c') } });
     const { config } = await mesh.statusWhen((status) => status.config.problems.length > 0);
-    expect(config.problems[0]).toMatchObject({ code: 'MESH-N101', message: expect.stringContaining(`port ${taken} of the gateway is held by`) });
+    expect(config.problems[0]).toMatchObject({
+      code: 'MESH-N101',
+      message: expect.stringContaining(`port ${taken} of the gateway is held by`),
+    });
     expect((await get(other, '/a/x')).status).toBe(200);
   });
 
   it('follows a file that the configuration imports', async () => {
-    const mesh = await createMesh({ 'echo.mjs': ECHO, 'shared/weights.ts': 'export const weights: [number, number] = [1, 0];\n' });
+    const mesh = await createMesh({
+      'echo.mjs': ECHO,
+      'shared/weights.ts': 'export const weights: [number, number] = [1, 0];\n',
+    });
     const text = configText({ ...BASE, services: { ...BASE.services, b: echo(split(1234, 4321)) } }, mesh.gatewayPort)
       .replace('1234', 'weights[0]')
       .replace('4321', 'weights[1]');

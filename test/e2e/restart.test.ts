@@ -57,7 +57,11 @@ describe('restarts under load', () => {
 
   it('builds and restarts when a watched file changes; a build that fails keeps the old process', async () => {
     const mesh = await startMesh(
-      { 'echo.mjs': ECHO, 'src/version.txt': 'v1', 'build.sh': 'grep -q broken src/version.txt && { echo "it is broken"; exit 1; }; cp src/version.txt built.txt' },
+      {
+        'echo.mjs': ECHO,
+        'src/version.txt': 'v1',
+        'build.sh': 'grep -q broken src/version.txt && { echo "it is broken"; exit 1; }; cp src/version.txt built.txt',
+      },
       {
         services: services({
           command: ['sh', '-c', 'VERSION=$(cat built.txt) exec node echo.mjs'],

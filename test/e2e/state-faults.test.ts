@@ -1,7 +1,15 @@
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
-import { cleanUpMeshes, createMesh, eventually, isAlive, listeningPorts, startMesh, type TestMesh } from '../support/e2e.ts';
+import {
+  cleanUpMeshes,
+  createMesh,
+  eventually,
+  isAlive,
+  listeningPorts,
+  startMesh,
+  type TestMesh,
+} from '../support/e2e.ts';
 import { ECHO, echo, routesTo } from '../support/e2e-services.ts';
 import { get } from '../support/e2e-traffic.ts';
 
@@ -25,7 +33,10 @@ describe('.mesh/ that is not as it should be', () => {
       ['99\n', 'MESH-S103'],
       ['\0\0garbage', 'MESH-S104'],
     ]) {
-      const mesh = await createMesh({ 'echo.mjs': ECHO, '.mesh/version': text, '.mesh/logs/kept': 'as it was' }, CONFIG);
+      const mesh = await createMesh(
+        { 'echo.mjs': ECHO, '.mesh/version': text, '.mesh/logs/kept': 'as it was' },
+        CONFIG,
+      );
       const up = await mesh.mesh('up', '-d');
       expect(up.code).toBe(1);
       expect(up.stderr).toContain(code);
@@ -56,7 +67,9 @@ describe('.mesh/ that is not as it should be', () => {
     await eventually(() => !isAlive(before.pid));
     rmSync(mesh.path('.mesh'), { recursive: true });
     await mesh.up();
-    expect(before.services.flatMap(({ instances }) => instances).filter((instance) => isAlive(instance.pid!))).toEqual([]);
+    expect(before.services.flatMap(({ instances }) => instances).filter((instance) => isAlive(instance.pid!))).toEqual(
+      [],
+    );
     expect((await get(mesh.gatewayPort, '/a')).status).toBe(200);
   });
 
@@ -82,9 +95,16 @@ describe('the daemon killed at each step', () => {
     const ports = mesh.ports();
     const down = await mesh.down();
     expect(down.code, `${when}: ${down.stderr}`).toBe(0);
-    await eventually(() => mesh.processes().length === 0, 3_000, () => `${when}: ${JSON.stringify(mesh.processes())}`);
+    await eventually(
+      () => mesh.processes().length === 0,
+      3_000,
+      () => `${when}: ${JSON.stringify(mesh.processes())}`,
+    );
     const bound = listeningPorts();
-    expect(ports.filter((port) => bound.has(port)), when).toEqual([]);
+    expect(
+      ports.filter((port) => bound.has(port)),
+      when,
+    ).toEqual([]);
   };
 
   const ONE = { services: { a: echo() }, gateway: { routes: routesTo('a') } };

@@ -89,7 +89,7 @@ describe('continuing a trace', () => {
 
   it('begins a trace, sampled or not', () => {
     const headers = ['tracestate', 'orphan=1'];
-    expect(continueTrace(headers, counting(), true)).toMatchObject({ parentSpanId: '', sampled: true });
+    expect(continueTrace(headers, counting(), () => true)).toMatchObject({ parentSpanId: '', sampled: true });
     expect(headers.join()).toMatch(/^traceparent,00-[0-9a-f]{32}-[0-9a-f]{16}-03$/);
   });
 

@@ -9,7 +9,12 @@ export interface Reply {
 }
 
 /** One request over a connection of its own. */
-export function get(port: number, path: string, headers: Record<string, string> = {}, agent?: http.Agent): Promise<Reply> {
+export function get(
+  port: number,
+  path: string,
+  headers: Record<string, string> = {},
+  agent?: http.Agent,
+): Promise<Reply> {
   return new Promise((resolve, reject) => {
     const request = http.get({ host: '127.0.0.1', port, path, headers, agent: agent ?? false }, (response) => {
       let body = '';
@@ -104,7 +109,13 @@ export function startLoad(options: LoadOptions): Load {
     slowestMs = Math.max(slowestMs, endMs - startMs);
     requests++;
     if (what !== null) {
-      failures.push({ client, path: target.path, beganMs: Math.round(startMs - beganMs), endedMs: Math.round(endMs - beganMs), what });
+      failures.push({
+        client,
+        path: target.path,
+        beganMs: Math.round(startMs - beganMs),
+        endedMs: Math.round(endMs - beganMs),
+        what,
+      });
       await delay(20);
     }
     await delay(PAUSE_MS);
@@ -165,7 +176,8 @@ export function startLoad(options: LoadOptions): Load {
       const wanted = requests - failures.length + more;
       const deadline = performance.now() + 15_000;
       while (requests - failures.length < wanted) {
-        if (performance.now() > deadline) throw new Error(`only ${requests} requests, failed: ${JSON.stringify(failures.slice(-5))}`);
+        if (performance.now() > deadline)
+          throw new Error(`only ${requests} requests, failed: ${JSON.stringify(failures.slice(-5))}`);
         await delay(5);
       }
     },

@@ -8,8 +8,8 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, expect, vi } from 'vitest';
 import type { MeshConfig } from '../../src/index.ts';
-import { connectControl } from '../../src/runtime/control/client.ts';
 import type { InstanceStatus, MeshStatus } from '../../src/model/status.ts';
+import { connectControl } from '../../src/runtime/control/client.ts';
 
 const CLI = fileURLToPath(new URL('../../bin/run.js', import.meta.url));
 /** In the environment of everything that a test's commands start, and of what that starts in turn. */
@@ -141,10 +141,14 @@ export async function createMesh(files: Record<string, string> = {}, config?: Co
     },
     async statusWhen(wanted, timeoutMs = 10_000) {
       let last: MeshStatus | undefined;
-      await eventually(async () => {
-        last = await mesh.status();
-        return wanted(last);
-      }, timeoutMs, () => `last: ${JSON.stringify(last, null, 1)}`);
+      await eventually(
+        async () => {
+          last = await mesh.status();
+          return wanted(last);
+        },
+        timeoutMs,
+        () => `last: ${JSON.stringify(last, null, 1)}`,
+      );
       return last!;
     },
     processes: () => markedProcesses(mark),

@@ -1,14 +1,17 @@
-import { mkdtemp, rm } from 'node:fs/promises';
 import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Protocol } from '../../src/model/config.ts';
 import type { FilterPolicies, ResolvedRoute } from '../../src/model/resolved.ts';
 import type { Cluster, Endpoint, Identity, Listener, SnapshotDelta } from '../../src/model/snapshot.ts';
-import { Proxy } from '../../src/proxy/proxy.ts';
+import { Proxies } from '../../src/proxy/proxy.ts';
 import { systemClock } from '../../src/runtime/clock.ts';
-import { type CertificateAuthority, openCertificateAuthority } from '../../src/runtime/identity/certificate-authority.ts';
+import {
+  type CertificateAuthority,
+  openCertificateAuthority,
+} from '../../src/runtime/identity/certificate-authority.ts';
 
 const NO_FILTERS: FilterPolicies = { requestHeaders: null, responseHeaders: null, rewrite: null, redirect: null };
 
@@ -21,7 +24,7 @@ export interface TestService {
 }
 
 export interface TestMesh {
-  proxy: Proxy;
+  proxy: Proxies;
   authority: CertificateAuthority;
   /** Of its data and state; gone after `close`. */
   directory: string;
@@ -58,7 +61,10 @@ export function route(part: Partial<ResolvedRoute> & { service?: string } = {}):
 }
 
 /** Proxies of this process for a client workload, a gateway and some services, as the daemon would set them up. */
-export async function startTestMesh(initial: Record<string, TestService>, gatewayRoutes: ResolvedRoute[] = []): Promise<TestMesh> {
+export async function startTestMesh(
+  initial: Record<string, TestService>,
+  gatewayRoutes: ResolvedRoute[] = [],
+): Promise<TestMesh> {
   const dir = await mkdtemp(join(tmpdir(), 'mesh-proxy-'));
   const opened = await openCertificateAuthority({
     dataDir: join(dir, 'data'),
@@ -88,7 +94,7 @@ export async function startTestMesh(initial: Record<string, TestService>, gatewa
   };
   const notices: string[] = [];
   const inFlight: TestMesh['inFlight'] = [];
-  const proxy = new Proxy({
+  const proxy = new Proxies({
     random: Math.random,
     onInFlight: (workload, port, requests) => inFlight.push({ workload, port, requests }),
     onNotice: (_level, service, text) => notices.push(`${service}: ${text}`),
@@ -143,10 +149,23 @@ export async function startTestMesh(initial: Record<string, TestService>, gatewa
     };
     for (const [service, spec] of Object.entries(services)) {
       const protocol = spec.protocol ?? 'http';
-      add({ name: `client/to/${service}`, workload: 'client', service: 'client', kind: 'dependency', destination: service, protocol });
+      add({
+        name: `client/to/${service}`,
+        workload: 'client',
+        service: 'client',
+        kind: 'dependency',
+        destination: service,
+        protocol,
+      });
       const endpoints: Endpoint[] = spec.apps.map((app, i) => {
         const name = `${service}-${i + 1}/inbound`;
-        add({ name, workload: `${service}-${i + 1}`, service, kind: 'inbound', app: { host: '127.0.0.1', port: app.port, protocol } });
+        add({
+          name,
+          workload: `${service}-${i + 1}`,
+          service,
+          kind: 'inbound',
+          app: { host: '127.0.0.1', port: app.port, protocol },
+        });
         return {
           id: `${service}-${i + 1}`,
           subset: app.subset ?? 'default',
@@ -199,7 +218,9 @@ export async function startTestMesh(initial: Record<string, TestService>, gatewa
     inFlight,
     outbound: ports.get('client/outbound')!,
     dependency: Object.fromEntries(Object.keys(initial).map((s) => [s, ports.get(`client/to/${s}`)!])),
-    inbound: Object.fromEntries([...ports].filter(([n]) => n.endsWith('/inbound')).map(([n, p]) => [n.slice(0, -8), p])),
+    inbound: Object.fromEntries(
+      [...ports].filter(([n]) => n.endsWith('/inbound')).map(([n, p]) => [n.slice(0, -8), p]),
+    ),
     gateway: ports.get('gateway/http')!,
     gatewayTls: ports.get('gateway/https')!,
     update(services) {

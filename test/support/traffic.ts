@@ -93,7 +93,10 @@ export async function eventually(condition: () => boolean, what: string, deadlin
 export function underWay(mesh: TestMesh): { active: number; endpoints: number; apps: number; parked: number } {
   const proxy = mesh.proxy as unknown as {
     routing: {
-      clusters: Map<string, { parked: Set<unknown>; spec: { endpoints: { id: string }[] }; inFlight(id: string): number }>;
+      clusters: Map<
+        string,
+        { parked: Set<unknown>; spec: { endpoints: { id: string }[] }; inFlight(id: string): number }
+      >;
     };
     apps: Map<string, { active: number }>;
     retiring: Set<{ active: number }>;

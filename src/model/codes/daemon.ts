@@ -66,6 +66,26 @@ issues new ones; if that does not help, \`mesh down\`, delete .mesh/identity and
 address that it gave out. Run \`mesh down\` and \`mesh up\`, or take the change back; until then the configuration before
 stays in force.`,
   },
+  'MESH-R140': {
+    title: 'no such trace',
+    explanation: `There is no trace with this ID, or none that begins so. Traces are kept in .mesh/traces up to 64 MiB, the oldest go first;
+above \`telemetry.traces.maxPerSecond\` and below \`telemetry.traces.sample\` not every request is kept. \`mesh trace\` lists
+those that there are.`,
+  },
+  'MESH-R141': {
+    title: 'the ID of a trace is not unique',
+    explanation: `Several traces begin with what was given. A few more digits of the ID tell them apart.`,
+  },
+  'MESH-R142': {
+    title: 'spans of services cannot be received',
+    explanation: `The daemon could not listen on a port of 127.0.0.1 for OTLP. Traces show the proxies' part only; the rest of the mesh
+is not concerned.`,
+  },
+  'MESH-R143': {
+    title: 'traces cannot be exported',
+    explanation: `The collector that \`telemetry.otlp\` names does not take what is sent to it. It is tried again with growing pauses; what
+does not fit into the queue meanwhile is left out. Requests and \`mesh trace\` are not concerned.`,
+  },
 } as const satisfies CodeTable<'R'>;
 
 /** S: the state directory `.mesh/`. */

@@ -110,4 +110,9 @@ health checks run at most every 10ms, and no timer runs longer than 596h.`,
     title: 'not a gRPC name',
     explanation: `A gRPC service is its full name with the package, 'shop.v1.OrderService'; a method is one word, 'CreateOrder'.`,
   },
+  'MESH-C122': {
+    title: 'not the URL of a collector',
+    explanation: `Traces are exported to the base URL of an OTLP endpoint, to which /v1/traces is added: 'http://127.0.0.1:4318'; for
+protocol: 'grpc' 'http://127.0.0.1:4317'. It has no query.`,
+  },
 } as const satisfies CodeTable<'C'>;

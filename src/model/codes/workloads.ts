@@ -80,6 +80,11 @@ choose another port. Services without \`port\` get a free one.`,
     explanation: `A process that holds the proxies ended unexpectedly. A new one takes over its listeners; requests that were in it failed.
 .mesh/daemon.log has its last words.`,
   },
+  'MESH-N106': {
+    title: 'the port of the admin server is taken',
+    explanation: `Another process listens on the port of \`telemetry.admin\`, or it cannot be used. The mesh runs without /metrics until the
+port is free and the configuration is saved again, or another port is chosen.`,
+  },
 } as const satisfies CodeTable<'N'>;
 
 /** U: how commands are used. */

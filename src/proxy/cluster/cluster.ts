@@ -41,7 +41,8 @@ export class Cluster {
   /** Puts a new specification in force. Endpoints that are gone drain; parked requests are tried again. */
   reconcile(spec: ClusterSpec): void {
     const sameBalancer = JSON.stringify(spec.loadBalancer) === JSON.stringify(this.spec.loadBalancer);
-    const sameAddressing = spec.tls === this.spec.tls && spec.protocol === this.spec.protocol && spec.spiffeId === this.spec.spiffeId;
+    const sameAddressing =
+      spec.tls === this.spec.tls && spec.protocol === this.spec.protocol && spec.spiffeId === this.spec.spiffeId;
     this.spec = spec;
     const named = new Set<string>();
     for (const endpoint of spec.endpoints) {
@@ -49,7 +50,8 @@ export class Cluster {
       const state = this.endpoints.get(endpoint.id);
       if (state === undefined) this.endpoints.set(endpoint.id, new EndpointState(endpoint));
       else {
-        if (!sameAddressing || state.spec.host !== endpoint.host || state.spec.port !== endpoint.port) this.dropPools(endpoint.id);
+        if (!sameAddressing || state.spec.host !== endpoint.host || state.spec.port !== endpoint.port)
+          this.dropPools(endpoint.id);
         state.update(endpoint);
       }
     }
@@ -115,7 +117,8 @@ export class Cluster {
     for (const endpoint of this.endpoints.values()) {
       if (subset !== null && endpoint.spec.subset !== subset) continue;
       total++;
-      const state = endpoint.spec.state === 'ready' && !endpoint.healthy ? 'failing its health check' : endpoint.spec.state;
+      const state =
+        endpoint.spec.state === 'ready' && !endpoint.healthy ? 'failing its health check' : endpoint.spec.state;
       counts.set(state, (counts.get(state) ?? 0) + 1);
     }
     if (total === 0) return this.closed ? 'removed from the mesh' : 'not started yet';
@@ -169,7 +172,8 @@ export class Cluster {
   private eligible(subset: string): EndpointState[] {
     const result: EndpointState[] = [];
     for (const endpoint of this.endpoints.values()) {
-      if (endpoint.spec.state === 'ready' && endpoint.healthy && (subset === '' || endpoint.spec.subset === subset)) result.push(endpoint);
+      if (endpoint.spec.state === 'ready' && endpoint.healthy && (subset === '' || endpoint.spec.subset === subset))
+        result.push(endpoint);
     }
     return result;
   }

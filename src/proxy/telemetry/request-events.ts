@@ -58,7 +58,7 @@ function protocolOf(x: Exchange): RequestEvent['protocol'] {
   if (x.grpc) return 'grpc';
   if (x.request.method === 'CONNECT' && x.request.protocol === null) return 'tcp';
   if (x.listener.spec.kind === 'inbound') return x.listener.spec.app?.protocol === 'http2' ? 'http2' : 'http';
-  return x.downStream === null ? 'http' : 'http2';
+  return x.fromHttp2 ? 'http2' : 'http';
 }
 
 /** Microseconds are as exact as the clock. */
@@ -81,11 +81,10 @@ export function shownHeaders(headers: Headers | null, shown: ReadonlySet<string>
 /** Looks at a finished exchange. */
 export type ExchangeTest = (x: Exchange, durationMs: number) => boolean;
 
-/** The filter as tests that are made once; null: nothing would be refused. The cheap ones come first. */
+/** The filter, but for its direction, as tests that are made once; null: nothing would be refused. The cheap ones come first. */
 export function compileTapFilter(filter: TapFilter): ExchangeTest | null {
   const tests: ExchangeTest[] = [];
-  const { service, from, to, route, direction, path, minDurationMs, headers } = filter;
-  if (direction !== '') tests.push((x) => x.counter!.key.direction === direction);
+  const { service, from, to, route, path, minDurationMs, headers } = filter;
   if (service !== '') tests.push(({ counter }) => counter!.key.source === service || counter!.key.destination === service);
   if (from !== '') tests.push((x) => x.counter!.key.source === from);
   if (to !== '') tests.push((x) => x.counter!.key.destination === to);

@@ -1,4 +1,4 @@
-import type { TapBatch } from '../../model/events.ts';
+import type { TapBatch, TapFilter } from '../../model/events.ts';
 import type { TapSpec } from '../channel.ts';
 import type { Exchange } from '../exchange.ts';
 import { compileTapFilter, type ExchangeTest, requestEvent, shownHeaders } from './request-events.ts';
@@ -20,6 +20,8 @@ export interface TapsOptions {
 /** One tap as it runs. */
 interface OpenTap {
   readonly id: number;
+  /** Empty: both. */
+  readonly direction: TapFilter['direction'];
   readonly test: ExchangeTest | null;
   readonly shown: ReadonlySet<string> | null;
   readonly maxPerSecond: number;
@@ -42,6 +44,7 @@ export function createTaps(specs: readonly TapSpec[], redacted: readonly string[
   const secret = new Set(redacted);
   const taps: OpenTap[] = specs.map(({ id, filter }) => ({
     id,
+    direction: filter.direction,
     test: compileTapFilter(filter),
     shown: filter.showHeaders.length === 0 ? null : new Set(filter.showHeaders.map((name) => name.toLowerCase())),
     maxPerSecond: filter.maxPerSecond,
@@ -57,6 +60,8 @@ export function createTaps(specs: readonly TapSpec[], redacted: readonly string[
     see(x, nowMs) {
       let base: ReturnType<typeof requestEvent> | null = null;
       for (const tap of taps) {
+        // The other side of the same hop: not even worth a count.
+        if (tap.direction !== '' && x.counter!.key.direction !== tap.direction) continue;
         if (tap.test !== null && !tap.test(x, nowMs - x.startedAtMs)) {
           tap.batch.filtered++;
           continue;

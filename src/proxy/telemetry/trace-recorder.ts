@@ -67,11 +67,11 @@ export class TraceRecorder {
     return true;
   };
 
-  /** An exchange has ended. */
-  record(x: Exchange): void {
+  /** An exchange has ended. @param nowMs of running time */
+  record(x: Exchange, nowMs: number): void {
     const settings = this.settings;
     if (settings === null) return;
-    const durationMs = this.options.monotonic() - x.startedAtMs;
+    const durationMs = nowMs - x.startedAtMs;
     if (!x.sampled && !failed(x) && !(settings.slowMs > 0 && durationMs >= settings.slowMs && !x.tunnel)) return;
     this.turnSecond();
     if (this.reportedInSecond >= MOST_PER_SECOND || (this.underWay >= MOST_UNDER_WAY && this.spans.length >= BATCH)) {
@@ -114,7 +114,9 @@ function proxySpan(x: Exchange, startMs: number, durationMs: number): ProxySpan 
   const { request, cluster, peer } = x;
   const inbound = spec.kind === 'inbound';
   const route = x.outerRoute ?? x.route;
-  const match = route?.spec.matches[route === x.route ? x.matchIndex : 0]?.path ?? null;
+  // Which match of the gateway's route it was is not known any more once the service's own route has been found.
+  const matches = route?.spec.matches ?? [];
+  const match = (route === x.route ? matches[x.matchIndex] : matches.length === 1 ? matches[0] : undefined)?.path ?? null;
   return {
     traceId: x.traceId,
     spanId: x.spanId,
@@ -130,8 +132,8 @@ function proxySpan(x: Exchange, startMs: number, durationMs: number): ProxySpan 
     protocol: protocolOf(x),
     method: request.method,
     scheme: x.scheme,
-    authority: request.authority,
-    path: request.path.length > MOST_PATH ? request.path.slice(0, MOST_PATH) : request.path,
+    authority: x.authority,
+    path: x.path.length > MOST_PATH ? x.path.slice(0, MOST_PATH) : x.path,
     route: x.route?.name ?? '',
     routePath: match?.value ?? '',
     status: x.status,
@@ -149,7 +151,7 @@ function proxySpan(x: Exchange, startMs: number, durationMs: number): ProxySpan 
 function protocolOf(x: Exchange): ProxySpan['protocol'] {
   if (x.grpc) return 'grpc';
   if (x.request.method === 'CONNECT' && x.request.protocol === null) return 'tcp';
-  return x.downStream === null ? 'http' : 'http2';
+  return x.fromHttp2 ? 'http2' : 'http';
 }
 
 /** `orders` of `spiffe://shop.local/ns/default/sa/orders`. */

@@ -15,6 +15,16 @@ export function parseLimit(flag: string, text: string): Result<number> {
     : ok(ms);
 }
 
+/** As far back as the daemon remembers. */
+const LONGEST_WINDOW_MS = 600_000;
+
+/** Milliseconds of `--window`. */
+export function parseWindow(text: string): Result<number> {
+  const parsed = parseLimit('--window', text);
+  if (!parsed.ok || (parsed.value >= 1_000 && parsed.value <= LONGEST_WINDOW_MS)) return parsed;
+  return fail(usage(`\`${text}\` is no window`, 'from 1s to 10m'));
+}
+
 export function parseLogQuery(given: {
   services: string[];
   follow: boolean;

@@ -65,7 +65,11 @@ export async function launchDaemon(location: MeshLocation, options: LaunchOption
     setImmediate(loadControlService);
     const problems = await startupProblems(child, pipe, deadlineAt, () => lastLines(logFile, logStart));
     if (problems.length > 0) return fail(...problems);
-    const connected = await connectBefore(location, deadlineAt, () => child.exitCode !== null || child.signalCode !== null);
+    const connected = await connectBefore(
+      location,
+      deadlineAt,
+      () => child.exitCode !== null || child.signalCode !== null,
+    );
     if (connected.ok || (child.exitCode === null && child.signalCode === null)) return connected;
     return fail(endedAtStart(howItEnded(child.exitCode, child.signalCode), lastLines(logFile, logStart)));
   } finally {

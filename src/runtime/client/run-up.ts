@@ -6,6 +6,7 @@ import type { Style } from './style.ts';
 import { formatMs } from './text.ts';
 import { followMesh, startMesh, type UpView, waitUntilReady } from './up.ts';
 import { gatewayUrls, readyLine } from './urls.ts';
+import { type OpenView, type TerminalUpView, viewSession } from './view-session.ts';
 
 /** For services to obey their stop signal after Ctrl-C; `mesh down` has a flag for it. */
 const STOP_TIMEOUT_MS = 10_000;
@@ -17,8 +18,8 @@ export interface RunUp {
   json: boolean;
   readyTimeoutMs: number;
   style: Style;
-  /** The full-screen view; null: lines. `onInterrupt` is told of Ctrl-C and `q`, which a raw terminal makes keys. */
-  openView: ((keys: { onInterrupt: () => void }) => Promise<UpView>) | null;
+  /** The full-screen view; null: lines. */
+  openView: OpenView | null;
   daemonCommand?: readonly string[];
 }
 
@@ -31,7 +32,9 @@ export async function runUp(run: RunUp): Promise<void> {
   // From here on Ctrl-C asks; while the daemon starts it is remembered.
   const pressed: (() => void)[] = [];
   let early = 0;
+  let terminal: TerminalUpView | null = null;
   const press = () => {
+    if (terminal?.suspended()) return;
     if (pressed.length === 0) early++;
     for (const listener of pressed) listener();
   };
@@ -39,11 +42,12 @@ export async function runUp(run: RunUp): Promise<void> {
   try {
     const mesh = await startMesh(options, process.pid);
     if (!mesh.launched) write(`a mesh already runs here; watching it. Ctrl-C leaves it running\n`);
-    const view = run.json
-      ? createJsonView(write)
-      : run.openView === null
-        ? createPlainView(write, run.style, process.cwd())
-        : await run.openView({ onInterrupt: press });
+    if (run.openView !== null && !run.json) {
+      const quit = mesh.launched ? 'stop' : 'quit';
+      terminal = await run.openView(viewSession(mesh.client, run.location, { quit, onInterrupt: press }));
+    }
+    const plain = (): UpView => (run.json ? createJsonView(write) : createPlainView(write, run.style, process.cwd()));
+    const view = terminal ?? plain();
     await followMesh(mesh, options, view, {
       listen(listener) {
         pressed.push(listener);

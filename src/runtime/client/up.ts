@@ -7,11 +7,12 @@ import type { MeshNotice } from '../control/mesh-control.ts';
 import { ALREADY_RUNNING, connectBefore, launchDaemon } from './daemon-launch.ts';
 import { exitCodes } from './exit-codes.ts';
 import { CommandFailure, unwrap } from './failure.ts';
+import { feedLive, type LiveView } from './live-feed.ts';
 import type { MeshLocation } from './locate.ts';
 import { type PendingInstance, type Readiness, readinessOf } from './readiness.ts';
 
-/** Where `mesh up` shows what happens: plain lines, the terminal view, or NDJSON. */
-export interface UpView {
+/** Where `mesh up` shows what happens: plain lines, the terminal view (with live traffic), or NDJSON. */
+export interface UpView extends Partial<LiveView> {
   status(status: MeshStatus): void;
   logs(lines: LogLine[]): void;
   notice(notice: MeshNotice): void;
@@ -31,6 +32,8 @@ export interface UpOptions {
   daemonCommand?: readonly string[];
   /** For services to stop after Ctrl-C. */
   stopTimeoutMs: number;
+  /** Log lines of each instance shown first where the mesh ran already. Default: 20. */
+  tail?: number;
 }
 
 /** For the daemon to answer; it starts its services after that. */
@@ -249,7 +252,7 @@ export async function followMesh(
 
   const query = {
     services: [...options.services],
-    tail: launched ? null : 20,
+    tail: launched ? null : (options.tail ?? 20),
     sinceMs: launched ? startedAtMs : null,
     follow: true,
   };
@@ -267,6 +270,8 @@ export async function followMesh(
   }, end);
   pump(client.watchNotices(signal), (notice) => view.notice(notice)).catch(end);
   pump(client.logs(query, signal), (lines) => view.logs(lines)).catch(end);
+  const { live, onLook } = view;
+  if (live !== undefined && onLook !== undefined) feedLive(client, { live, onLook }, () => last, signal);
 
   try {
     unwrap(await ended);

@@ -6,11 +6,26 @@ import {
   status as grpcStatus,
   type ServiceError,
 } from '@grpc/grpc-js';
-import type { Direction, StatRow, TapBatch, TapFilter } from '../../model/events.ts';
+import type { StatGrouping, StatRow, TapBatch, TapFilter } from '../../model/events.ts';
 import { fail, ok, type Problem, type Result } from '../../model/result.ts';
 import type { CertificateStatus, EndpointStatus, LogLine, MeshStatus, RouteStatus } from '../../model/status.ts';
+import type { Trace, TraceQuery, TraceSummary } from '../../model/trace.ts';
 import type { LogQuery, MeshNotice } from './mesh-control.ts';
 import { loadControlService } from './proto.ts';
+import {
+  type TraceMessage,
+  type TraceSummaryMessage,
+  traceFromWire,
+  traceQueryToWire,
+  traceSummaryFromWire,
+} from './trace-wire.ts';
+import {
+  type StatsReply,
+  statsFromWire,
+  statsRequestToWire,
+  tapBatchFromWire,
+  tapFilterToWire,
+} from './traffic-wire.ts';
 import {
   certificateFromWire,
   endpointFromWire,
@@ -22,7 +37,6 @@ import {
   routeFromWire,
   statusFromWire,
 } from './wire.ts';
-import { type StatsReply, statsFromWire, tapBatchFromWire, tapFilterToWire } from './traffic-wire.ts';
 
 /** The call itself went wrong: the daemon died or has a bug. What it refuses comes back as a Result. */
 export class ControlError extends Error {
@@ -50,9 +64,12 @@ export interface ControlClient {
   logs(query: LogQuery, signal: AbortSignal): AsyncIterable<LogLine[]>;
   /** Subscribed when this returns; ends with the signal. */
   tap(filter: TapFilter, signal: AbortSignal): AsyncIterable<TapBatch>;
-  stats(windowMs: number, direction?: Direction): Promise<StatRow[]>;
+  stats(windowMs: number, by?: StatGrouping): Promise<StatRow[]>;
   /** At once, then once a second. */
-  watchStats(windowMs: number, signal: AbortSignal, direction?: Direction): AsyncIterable<StatRow[]>;
+  watchStats(windowMs: number, signal: AbortSignal, by?: StatGrouping): AsyncIterable<StatRow[]>;
+  traces(query: TraceQuery): Promise<TraceSummary[]>;
+  /** @param id or the beginning of one */
+  trace(id: string): Promise<Result<Trace>>;
   start(service: string): Promise<Result<void>>;
   stop(service: string): Promise<Result<void>>;
   restart(service: string): Promise<Result<void>>;
@@ -133,10 +150,7 @@ interface CallSurface {
   [method: string]: unknown;
 }
 
-type UnaryMethod = (
-  request: Message,
-  answer: (error: ServiceError | null, reply: never) => void,
-) => { cancel(): void };
+type UnaryMethod = (request: Message, answer: (error: ServiceError | null, reply: never) => void) => { cancel(): void };
 type StreamMethod = (request: Message) => ClientReadableStream<never>;
 
 function controlClient(client: CallSurface): ControlClient {
@@ -173,10 +187,19 @@ function controlClient(client: CallSurface): ControlClient {
         signal,
       ),
     tap: (filter, signal) => messages(subscribe('Tap', tapFilterToWire(filter)), tapBatchFromWire, signal),
-    stats: async (windowMs, direction) =>
-      statsFromWire(await unary<StatsReply>('GetStats', { windowMs, inbound: direction === 'inbound' })),
-    watchStats: (windowMs, signal, direction) =>
-      messages(subscribe('WatchStats', { windowMs, inbound: direction === 'inbound' }), statsFromWire, signal),
+    stats: async (windowMs, by) => statsFromWire(await unary<StatsReply>('GetStats', statsRequestToWire(windowMs, by))),
+    watchStats: (windowMs, signal, by) =>
+      messages(subscribe('WatchStats', statsRequestToWire(windowMs, by)), statsFromWire, signal),
+    traces: async (query) =>
+      (await unary<{ traces: TraceSummaryMessage[] }>('ListTraces', traceQueryToWire(query))).traces.map(
+        traceSummaryFromWire,
+      ),
+    async trace(id) {
+      const { trace, problems } = await unary<{ trace: TraceMessage | null; problems: WireProblem[] }>('GetTrace', {
+        id,
+      });
+      return trace === null ? fail(...problems.map(problemFromWire)) : ok(traceFromWire(trace));
+    },
     start: (service) => operation('StartService', { service }),
     stop: (service) => operation('StopService', { service }),
     restart: (service) => operation('RestartService', { service }),

@@ -1,6 +1,7 @@
-import type { Direction, StatRow, TapBatch, TapFilter } from '../../model/events.ts';
+import type { StatGrouping, StatRow, TapBatch, TapFilter } from '../../model/events.ts';
 import type { Problem, Result } from '../../model/result.ts';
 import type { CertificateStatus, EndpointStatus, LogLine, MeshStatus, RouteStatus } from '../../model/status.ts';
+import type { Trace, TraceQuery, TraceSummary } from '../../model/trace.ts';
 
 export interface LogQuery {
   /** Empty: all. */
@@ -33,12 +34,16 @@ export interface MeshControl {
   /** Finished requests as they happen, until the signal aborts. Proxies look at requests only while there is a tap. */
   tap(filter: TapFilter, signal: AbortSignal): AsyncIterable<TapBatch>;
   /**
-   * Traffic per (source, destination, route) over the last `windowMs`, at most ten minutes.
-   * @param direction which side's count; `outbound` unless given
+   * Traffic over the last `windowMs`, at most ten minutes.
+   * @param by what is put together; per (source, destination, route) unless given
    */
-  stats(windowMs: number, direction?: Direction): StatRow[];
+  stats(windowMs: number, by?: StatGrouping): StatRow[];
   /** Calls back with `stats` at once and then once a second. Returns the unsubscription. */
-  watchStats(windowMs: number, listener: (rows: StatRow[]) => void, direction?: Direction): () => void;
+  watchStats(windowMs: number, listener: (rows: StatRow[]) => void, by?: StatGrouping): () => void;
+  /** The latest first. */
+  traces(query: TraceQuery): Promise<TraceSummary[]>;
+  /** By its ID or the beginning of it. */
+  trace(id: string): Promise<Result<Trace>>;
   start(service: string): Promise<Result<void>>;
   stop(service: string): Promise<Result<void>>;
   restart(service: string): Promise<Result<void>>;

@@ -16,6 +16,7 @@ import { fail, ok, type Problem, type Result } from '../../model/result.ts';
 import type { LogLine } from '../../model/status.ts';
 import type { MeshControl, MeshNotice } from './mesh-control.ts';
 import { loadControlService } from './proto.ts';
+import { type TraceQueryMessage, traceQueryFromWire, traceSummaryToWire, traceToWire } from './trace-wire.ts';
 import {
   certificateToWire,
   endpointToWire,
@@ -26,7 +27,7 @@ import {
   problemToWire,
   statusToWire,
 } from './wire.ts';
-import { type StatsRequest, statRowToWire, tapBatchToWire, tapFilterFromWire, type tapFilterToWire } from './traffic-wire.ts';
+import { groupingFromWire, type StatsRequest, tapBatchToWire, tapFilterFromWire, type tapFilterToWire } from './traffic-wire.ts';
 
 export interface ControlServer {
   /** Ends all streams, lets replies leave, removes the socket. */
@@ -242,21 +243,28 @@ function implementation(control: MeshControl, options: ControlServerOptions, ope
       call.sendMetadata(new Metadata());
       void sendAll(call, control.tap(tapFilterFromWire(call.request), abort.signal), tapBatchToWire, abort.signal);
     },
-    GetStats: unary(({ windowMs, inbound }: StatsRequest) => ({
-      rows: control.stats(windowMs, inbound ? 'inbound' : 'outbound').map(statRowToWire),
+    GetStats: unary((request: StatsRequest) => ({
+      rows: control.stats(request.windowMs, groupingFromWire(request)),
     })),
     WatchStats(call: ServerWritableStream<StatsRequest, unknown>) {
-      const { windowMs, inbound } = call.request;
       let writable = true;
       call.on('drain', () => {
         writable = true;
       });
       // A client that lags misses a second; the next row says all the same.
       const send = (rows: StatRow[]) => {
-        if (writable) writable = call.write({ rows: rows.map(statRowToWire) });
+        if (writable) writable = call.write({ rows });
       };
-      track(call, control.watchStats(windowMs, send, inbound ? 'inbound' : 'outbound'));
+      track(call, control.watchStats(call.request.windowMs, send, groupingFromWire(call.request)));
     },
+
+    ListTraces: unary(async (request: TraceQueryMessage) => ({
+      traces: (await control.traces(traceQueryFromWire(request))).map(traceSummaryToWire),
+    })),
+    GetTrace: unary(async ({ id }: { id: string }) => {
+      const result = await control.trace(id);
+      return { trace: result.ok ? traceToWire(result.value) : null, problems: problemsOf(result).map(problemToWire) };
+    }),
 
     StartService: operation(({ service }: { service: string }) => control.start(service)),
     StopService: operation(({ service }: { service: string }) => control.stop(service)),

@@ -1,5 +1,13 @@
 /** The same as wire.ts for taps and statistics. Times of events stay text: they come by the thousand. */
-import type { Direction, RequestEvent, StatRow, TapBatch, TapFilter } from '../../model/events.ts';
+import {
+  type Direction,
+  type RequestEvent,
+  STAT_GROUPINGS,
+  type StatGrouping,
+  type StatRow,
+  type TapBatch,
+  type TapFilter,
+} from '../../model/events.ts';
 
 interface WireHeader {
   name: string;
@@ -107,32 +115,20 @@ export const tapBatchFromWire = (wire: ReturnType<typeof tapBatchToWire>): TapBa
 
 export interface StatsRequest {
   windowMs: number;
-  inbound: boolean;
+  by: string;
 }
 
-export const statRowToWire = (row: StatRow) => ({ ...row, direction: DIRECTIONS[row.direction] });
+export const statsRequestToWire = (windowMs: number, by: StatGrouping = 'each'): StatsRequest => ({
+  windowMs,
+  by: `GROUPING_${by.toUpperCase()}`,
+});
+
+export const groupingFromWire = ({ by }: StatsRequest): StatGrouping =>
+  STAT_GROUPINGS.find((grouping) => by === `GROUPING_${grouping.toUpperCase()}`) ?? 'each';
 
 export interface StatsReply {
-  rows: ReturnType<typeof statRowToWire>[];
+  rows: StatRow[];
 }
 
-export const statsFromWire = ({ rows }: StatsReply): StatRow[] =>
-  rows.map((row) => ({
-    source: row.source,
-    destination: row.destination,
-    route: row.route,
-    subset: row.subset,
-    direction: directionFromWire(row.direction) || 'outbound',
-    tls: row.tls,
-    requests: row.requests,
-    requestsPerSecond: row.requestsPerSecond,
-    failures: row.failures,
-    successRate: row.successRate,
-    p50Ms: row.p50Ms,
-    p95Ms: row.p95Ms,
-    p99Ms: row.p99Ms,
-    active: row.active,
-    retries: row.retries,
-    requestBytes: row.requestBytes,
-    responseBytes: row.responseBytes,
-  }));
+/** Nothing in it differs from the model but the prototype. */
+export const statsFromWire = ({ rows }: StatsReply): StatRow[] => rows.map((row) => ({ ...row }));

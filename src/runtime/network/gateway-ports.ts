@@ -70,7 +70,10 @@ async function portProblem(scheme: Scheme, port: number, error: string): Promise
   }
   const owner = await portOwner(port);
   return problem('MESH-N101', {
-    message: owner === null ? `port ${port} of the gateway cannot be used: ${error}` : `port ${port} of the gateway is held by ${describeOwner(owner)}`,
+    message:
+      owner === null
+        ? `port ${port} of the gateway cannot be used: ${error}`
+        : `port ${port} of the gateway is held by ${describeOwner(owner)}`,
     hint: 'stop that process, or choose another port in mesh.config.ts',
     path,
   });

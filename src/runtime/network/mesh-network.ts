@@ -83,8 +83,13 @@ export class MeshNetwork implements InstanceNetwork {
     };
     const known = this.members.get(id);
     // An instance that is started again keeps its old application's port in force until it says otherwise.
-    if (known !== undefined) ports.app = takesRequests && service.port === null ? ports.app : (service.port ?? ports.app);
-    this.members.set(id, { ...instance, state: known?.state ?? 'starting', ports: { ...ports, app: known?.ports.app ?? ports.app } });
+    if (known !== undefined)
+      ports.app = takesRequests && service.port === null ? ports.app : (service.port ?? ports.app);
+    this.members.set(id, {
+      ...instance,
+      state: known?.state ?? 'starting',
+      ports: { ...ports, app: known?.ports.app ?? ports.app },
+    });
     await this.options.publish();
     return ports;
   }

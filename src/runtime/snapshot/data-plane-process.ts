@@ -1,7 +1,11 @@
 import { type ChildProcess, fork } from 'node:child_process';
+import type { TapBatch } from '../../model/events.ts';
+import type { ProxySpan } from '../../model/proxy-span.ts';
 import type { Problem } from '../../model/result.ts';
 import type { SnapshotDelta } from '../../model/snapshot.ts';
-import type { FromDataPlane, ToDataPlane, TrafficTotals } from '../../proxy/channel.ts';
+import type { FromDataPlane, TapSpec, ToDataPlane, TrafficTotals } from '../../proxy/channel.ts';
+import type { CounterData } from '../../proxy/telemetry/counters.ts';
+import type { TraceSettings } from '../../proxy/telemetry/trace-recorder.ts';
 
 /** A data plane that does not answer for so long is taken for hung and replaced. */
 const ANSWER_TIMEOUT_MS = 10_000;
@@ -11,6 +15,9 @@ export interface DataPlaneEvents {
   onInFlight(workload: string, port: number, requests: number): void;
   onNotice(level: 'info' | 'warning' | 'error', service: string, text: string): void;
   onTraffic(totals: TrafficTotals): void;
+  onCounters(slots: CounterData[]): void;
+  onEvents(batches: { tap: number; batch: TapBatch }[]): void;
+  onSpans(spans: ProxySpan[], dropped: number): void;
   /** The process is gone without having been asked to. */
   onDied(reason: string): void;
 }
@@ -77,6 +84,16 @@ export class DataPlaneProcess {
     return (await this.ask({ type: 'commit', version }, 'committed', version)) !== null;
   }
 
+  /** Who looks at requests from now on. */
+  tap(taps: TapSpec[], redactHeaders: string[]): void {
+    this.send({ type: 'tap', taps, redactHeaders });
+  }
+
+  /** What to report for traces from now on. */
+  trace(settings: TraceSettings | null): void {
+    this.send({ type: 'trace', settings });
+  }
+
   abort(version: number): void {
     this.send({ type: 'abort', version });
   }
@@ -134,6 +151,15 @@ export class DataPlaneProcess {
         return;
       case 'traffic':
         this.events.onTraffic(message.totals);
+        return;
+      case 'counters':
+        this.events.onCounters(message.slots);
+        return;
+      case 'events':
+        this.events.onEvents(message.batches);
+        return;
+      case 'spans':
+        this.events.onSpans(message.spans, message.dropped);
         return;
     }
   }

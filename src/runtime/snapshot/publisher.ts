@@ -2,7 +2,10 @@ import { compile, diff, type RuntimeState } from '../../model/compile.ts';
 import type { ResolvedConfig } from '../../model/resolved.ts';
 import { fail, ok, type Result } from '../../model/result.ts';
 import type { Listener, Snapshot } from '../../model/snapshot.ts';
-import type { TrafficTotals } from '../../proxy/channel.ts';
+import type { TapBatch } from '../../model/events.ts';
+import type { TapSpec, TrafficTotals } from '../../proxy/channel.ts';
+import type { CounterData } from '../../proxy/telemetry/counters.ts';
+import type { TraceSettings } from '../../proxy/telemetry/trace-recorder.ts';
 import type { BoundSocket } from '../network/bound-socket.ts';
 import type { DataPlaneEvents, DataPlaneProcess } from './data-plane-process.ts';
 
@@ -20,6 +23,9 @@ export interface PublisherOptions {
   onInFlight: (workload: string, port: number, requests: number, dataPlane: number) => void;
   onNotice: DataPlaneEvents['onNotice'];
   onTraffic: (totals: TrafficTotals, dataPlane: number) => void;
+  onCounters: (slots: CounterData[], dataPlane: number) => void;
+  onEvents: (batches: { tap: number; batch: TapBatch }[]) => void;
+  onSpans: DataPlaneEvents['onSpans'];
   /** A data plane died; what it had under way is gone with it. */
   onDied: (dataPlane: number) => void;
 }
@@ -46,6 +52,10 @@ export class Publisher {
   private readonly processes = new Set<DataPlaneProcess>();
   private current: Snapshot | null = null;
   private version = 0;
+  /** Who looks at requests; data planes to come are told too. */
+  private taps: { specs: TapSpec[]; redactHeaders: string[] } = { specs: [], redactHeaders: [] };
+  /** What is reported for traces; the same. */
+  private tracing: TraceSettings | null = null;
   private running = false;
   private waiting: ((result: Result<Snapshot>) => void)[] = [];
   private closed = false;
@@ -68,6 +78,16 @@ export class Publisher {
     }
     const started = await Promise.all(this.slots.map((slot) => this.spawn(slot)));
     return started.every(Boolean);
+  }
+
+  setTaps(specs: TapSpec[], redactHeaders: string[]): void {
+    this.taps = { specs, redactHeaders };
+    for (const { process } of this.slots) if (process !== null) this.tellTaps(process);
+  }
+
+  setTracing(settings: TraceSettings | null): void {
+    this.tracing = settings;
+    for (const { process } of this.slots) process?.trace(settings);
   }
 
   /** Resolves when everything known at the time of the call is in force everywhere, or was refused. */
@@ -161,6 +181,9 @@ export class Publisher {
       onInFlight: (workload, port, requests) => this.options.onInFlight(workload, port, requests, slot.index),
       onNotice: this.options.onNotice,
       onTraffic: (totals) => this.options.onTraffic(totals, slot.index),
+      onCounters: (slots) => this.options.onCounters(slots, slot.index),
+      onEvents: this.options.onEvents,
+      onSpans: this.options.onSpans,
       onDied: (reason) => void this.replace(slot, process, reason),
     });
     this.processes.add(process);
@@ -168,7 +191,18 @@ export class Publisher {
     slot.process = process;
     slot.snapshot = null;
     slot.sockets = new Map();
+    if (this.taps.specs.length > 0) this.tellTaps(process);
+    if (this.tracing !== null) process.trace(this.tracing);
     return true;
+  }
+
+  /** Each data plane has its share of what a tap may show in a second. */
+  private tellTaps(process: DataPlaneProcess): void {
+    const specs = this.taps.specs.map(({ id, filter }) => ({
+      id,
+      filter: { ...filter, maxPerSecond: Math.ceil(filter.maxPerSecond / this.slots.length) },
+    }));
+    process.tap(specs, this.taps.redactHeaders);
   }
 
   private gone(process: DataPlaneProcess): void {

@@ -1,6 +1,7 @@
 import { changedServices, type ServiceChanges } from '../../model/changes.ts';
 import { serviceEnvironment } from '../../model/environment.ts';
 import { problem } from '../../model/errors.ts';
+import { nearest } from '../../model/nearest.ts';
 import type { ResolvedConfig, ResolvedService } from '../../model/resolved.ts';
 import { fail, ok, type Problem, type Result } from '../../model/result.ts';
 import { formatSpiffeId } from '../../model/spiffe.ts';
@@ -28,6 +29,13 @@ export interface SupervisorOptions {
   inherited?: Readonly<Record<string, string | undefined>>;
   /** Ledger entries that are not services and not to be ended with them (data planes): by their `instance`. */
   isForeign?(instance: string): boolean;
+}
+
+export function unknownService(name: string, names: readonly string[]): Problem {
+  const alike = nearest(name, names);
+  const all = `there is: ${names.join(', ')}`;
+  const hint = alike === undefined ? all : `did you mean '${alike}'? ${all}`;
+  return problem('MESH-U103', { message: `there is no service ${name}`, hint });
 }
 
 /** SIGKILL has been sent long before; what is left after that is reported. */
@@ -348,8 +356,7 @@ export class Supervisor {
   private find(name: string): Result<Service> {
     const service = this.services.get(name);
     if (service !== undefined) return ok(service);
-    const names = [...this.services.keys()].join(', ');
-    return fail(problem('MESH-U103', { message: `there is no service ${name}`, hint: `there is: ${names}` }));
+    return fail(unknownService(name, [...this.services.keys()]));
   }
 
   private refuseExternal({ service }: Service): { ok: false; problems: readonly Problem[] } | null {

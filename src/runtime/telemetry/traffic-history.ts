@@ -1,4 +1,4 @@
-import type { Direction, StatRow } from '../../model/events.ts';
+import type { Direction, StatGrouping, StatRow } from '../../model/events.ts';
 import { type CounterData, counterId } from '../../proxy/telemetry/counters.ts';
 import { BUCKETS, createHistogram, type Histogram, quantile } from '../../proxy/telemetry/histogram.ts';
 
@@ -76,7 +76,7 @@ export interface TrafficHistory {
   fold(dataPlane: number, slots: readonly CounterData[]): void;
   /** The data plane is gone; its successor counts from 0. */
   forget(dataPlane: number): void;
-  rows(windowMs: number, direction: Direction): StatRow[];
+  rows(windowMs: number, by: StatGrouping): StatRow[];
   series(): readonly TrafficSeries[];
 }
 
@@ -144,19 +144,23 @@ export function createTrafficHistory({ now, subsetOf }: TrafficHistoryOptions): 
       for (const { series, data } of readings.get(dataPlane)?.values() ?? []) series.active -= data.active;
       readings.delete(dataPlane);
     },
-    rows(windowMs, direction) {
-      const rows: StatRow[] = [];
+    rows(windowMs, by) {
       const nowMs = now();
       const seconds = Math.max(1, Math.ceil(Math.min(windowMs, LONGEST_WINDOW_MS) / 1_000));
       const first = Math.floor(nowMs / 1_000) - seconds;
       // The second that runs now counts with the part of it that is over; before the daemon there was nothing.
       const spanMs = Math.max(1_000, Math.min(nowMs - first * 1_000, nowMs - startedMs));
+      const direction = by === 'subset' ? 'inbound' : 'outbound';
+      const groups = new Map<string, Series[]>();
       for (const series of all.values()) {
         if (series.direction !== direction) continue;
-        const row = rowOf(series, first, spanMs, scratch);
-        if (row !== null) rows.push(row);
+        const key = JSON.stringify(groupOf(series, by));
+        const group = groups.get(key);
+        if (group === undefined) groups.set(key, [series]);
+        else group.push(series);
       }
-      return rows.sort(byName);
+      const rows = [...groups.values()].map((group) => rowOf(group, groupOf(group[0], by), first, spanMs, scratch));
+      return rows.filter((row) => row !== null).sort(byName);
     },
     series: () => [...all.values()],
   };
@@ -297,32 +301,41 @@ function mergeBuckets(a: Uint32Array, b: ArrayLike<number>): Uint32Array {
   return Uint32Array.from(merged);
 }
 
+type Group = Pick<StatRow, 'source' | 'destination' | 'route' | 'subset'>;
+
+/** What of a series its group tells apart. */
+function groupOf({ source, destination, route, subset }: Series, by: StatGrouping): Group {
+  const none: Group = { source: '', destination, route: '', subset: '' };
+  switch (by) {
+    case 'each':
+      return { ...none, source, route };
+    case 'edge':
+      return { ...none, source };
+    case 'route':
+      return { ...none, route };
+    case 'subset':
+      return { ...none, subset };
+    case 'service':
+      return none;
+  }
+}
+
 /** Null: nothing happened in the window, and nothing is under way. */
-function rowOf(series: Series, first: number, spanMs: number, scratch: Histogram): StatRow | null {
+function rowOf(members: readonly Series[], group: Group, first: number, spanMs: number, scratch: Histogram): StatRow | null {
   const sum = emptyInterval(first);
   scratch.counts.fill(0);
   scratch.count = 0;
   scratch.maxMs = 0;
-  for (const intervals of [series.coarse, series.fine]) {
-    for (const interval of intervals) {
-      if (interval.second < first) continue;
-      for (const field of ADDED) sum[field] += interval[field];
-      scratch.maxMs = Math.max(scratch.maxMs, interval.maxMs);
-      for (let i = 0; i < interval.latency.length; i += 2) {
-        scratch.counts[interval.latency[i]] += interval.latency[i + 1];
-        scratch.count += interval.latency[i + 1];
-      }
-    }
+  let active = 0;
+  for (const series of members) {
+    active += Math.max(0, series.active);
+    for (const interval of series.coarse) if (interval.second >= first) addToRow(sum, scratch, interval);
+    for (const interval of series.fine) if (interval.second >= first) addToRow(sum, scratch, interval);
   }
-  if (sum.requests === 0 && sum.ended === 0 && series.active <= 0) return null;
-  const { source, destination, route, subset, direction, tls } = series;
+  if (sum.requests === 0 && sum.ended === 0 && active === 0) return null;
   return {
-    source,
-    destination,
-    route,
-    subset,
-    direction,
-    tls,
+    ...group,
+    tls: members.every(({ tls }) => tls),
     requests: sum.requests,
     requestsPerSecond: (sum.requests * 1_000) / spanMs,
     failures: sum.failures,
@@ -330,9 +343,19 @@ function rowOf(series: Series, first: number, spanMs: number, scratch: Histogram
     p50Ms: quantile(scratch, 0.5),
     p95Ms: quantile(scratch, 0.95),
     p99Ms: quantile(scratch, 0.99),
-    active: Math.max(0, series.active),
+    active,
     retries: sum.retries,
     requestBytes: sum.requestBytes,
     responseBytes: sum.responseBytes,
   };
+}
+
+function addToRow(sum: Interval, histogram: Histogram, interval: Interval): void {
+  for (const field of ADDED) sum[field] += interval[field];
+  histogram.maxMs = Math.max(histogram.maxMs, interval.maxMs);
+  const { latency } = interval;
+  for (let i = 0; i < latency.length; i += 2) {
+    histogram.counts[latency[i]] += latency[i + 1];
+    histogram.count += latency[i + 1];
+  }
 }

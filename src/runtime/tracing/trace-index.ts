@@ -1,5 +1,5 @@
 import { attributeText, type OtlpLogRecord, type OtlpSpan, type Resource, type Scope, STATUS_ERROR, unixMs } from '../../model/otlp.ts';
-import { type ProxySpan, proxySpanToOtlp } from '../../model/proxy-span.ts';
+import { type ProxySpan, proxySpanError } from '../../model/proxy-span.ts';
 import type { TraceEdge, TraceEdges, TraceQuery, TraceSummary } from '../../model/trace.ts';
 
 /** A span that a service sent, with who sent it. */
@@ -139,7 +139,7 @@ export class TraceIndex {
     if (side === 'inbound') entry.served.push(edge);
     else if (side === 'outbound' && hasParent) this.continued.set(service, (this.continued.get(service) ?? 0) + 1);
     else if (side === 'outbound') entry.begun.push(edge);
-    const failed = proxySpanToOtlp(span).status !== undefined;
+    const failed = proxySpanError(span) !== '';
     note(entry, { service, name: titleOf(span), startMs, hasParent }, edge.endMs, failed);
   }
 }

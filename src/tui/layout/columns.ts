@@ -1,12 +1,12 @@
 import { bold, type Colour, type Line, type Span } from './lines.ts';
-import { displayWidth, fit } from './text.ts';
+import { displayWidth, pad } from './text.ts';
 
 export interface Column<Row> {
   title: string;
   /** Text, or text with a look of its own. */
   cell: (row: Row) => string | Span;
   align?: 'left' | 'right';
-  /** Columns it needs at least. A column that does not get them is left out. Default: those of its title. */
+  /** Columns it needs at least. Default: those of its title, or of a short cell. */
   min?: number;
   /** Grows up to this, or as far as its widest cell. Default: the widest cell. */
   max?: number;
@@ -15,6 +15,8 @@ export interface Column<Row> {
 }
 
 const GAP = 2;
+/** A cell of so few columns says nothing when it is cut. */
+const SHORT = 6;
 
 interface Laid<Row> {
   column: Column<Row>;
@@ -28,7 +30,7 @@ export function layOut<Row>(all: readonly Column<Row>[], rows: readonly Row[], c
       (most, row) => Math.max(most, displayWidth(textOfCell(column.cell(row)))),
       displayWidth(column.title),
     );
-    const min = column.min ?? displayWidth(column.title);
+    const min = column.min ?? Math.max(displayWidth(column.title), Math.min(widest, SHORT));
     const want = Math.max(min, Math.min(widest, column.max ?? Number.POSITIVE_INFINITY));
     return { column, min: Math.min(min, want), want, width: want };
   });
@@ -54,7 +56,7 @@ export function layOut<Row>(all: readonly Column<Row>[], rows: readonly Row[], c
 export function titleLine<Row>(laid: readonly Laid<Row>[], sortedBy: string | null): Line {
   return laid.flatMap(({ column, width }, index): Span[] => {
     const title = column.title === sortedBy && displayWidth(column.title) < width ? `${column.title}↓` : column.title;
-    const text = fit(title, width, column.align);
+    const text = pad(title, width, column.align);
     const look: Span = column.title === sortedBy ? bold(text, 'cyan') : { text, dim: true };
     return index === 0 ? [look] : [{ text: ' '.repeat(GAP) }, look];
   });
@@ -64,7 +66,7 @@ export function rowLine<Row>(laid: readonly Laid<Row>[], row: Row): Line {
   return laid.flatMap(({ column, width }, index): Span[] => {
     const cell = column.cell(row);
     const look = typeof cell === 'string' ? { text: cell } : cell;
-    const span = { ...look, text: fit(look.text, width, column.align) };
+    const span = { ...look, text: pad(look.text, width, column.align) };
     return index === 0 ? [span] : [{ text: ' '.repeat(GAP) }, span];
   });
 }

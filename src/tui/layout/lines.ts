@@ -1,4 +1,4 @@
-import { displayWidth, fit, truncate } from './text.ts';
+import { displayWidth, pad, truncate } from './text.ts';
 
 export type Colour = 'red' | 'green' | 'yellow' | 'cyan' | 'magenta' | 'blue' | 'gray';
 
@@ -55,10 +55,10 @@ export function between(left: Line, right: Line, columns: number): Line {
 export function marked(spans: Line, selected: boolean, columns: number): Line {
   const room = columns - 2;
   if (!selected) return [{ text: '  ' }, ...clip(spans, room)];
-  return [{ text: `> ${fit(textOf(clip(spans, room)), room)}`, inverse: true }];
+  return [{ text: `> ${pad(textOf(clip(spans, room)), room)}`, inverse: true }];
 }
 
 /** `name  value` rows of a detail page. */
 export function field(name: string, value: string | Span, nameWidth = 14): Line {
-  return line(dim(fit(name, nameWidth)), ' ', value);
+  return line(dim(pad(name, nameWidth)), ' ', value);
 }

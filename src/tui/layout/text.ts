@@ -73,7 +73,7 @@ export function truncateStart(text: string, columns: number): string {
 }
 
 /** Cut or filled to exactly so many columns. */
-export function fit(text: string, columns: number, align: 'left' | 'right' = 'left'): string {
+export function pad(text: string, columns: number, align: 'left' | 'right' = 'left'): string {
   const cut = truncate(text, columns);
   const padding = ' '.repeat(Math.max(0, columns - displayWidth(cut)));
   return align === 'left' ? cut + padding : padding + cut;
@@ -115,9 +115,8 @@ function headOf(text: string, columns: number): string {
   return head;
 }
 
-/** Characters that move the cursor, end the line, change its direction or take no room. */
-const UNSEEN = /[\p{Cc}\p{Zl}\p{Zp}\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff]/u;
-const UNSEEN_ALL = new RegExp(UNSEEN, 'gu');
+/** Characters that move the cursor, end the line, change its direction or take no room, and halves of pairs. */
+const UNSEEN = /[\p{Cc}\p{Cs}\p{Zl}\p{Zp}\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff]/gu;
 
 /**
  * What came over the network or from a log, as one line that shows what is in it: control characters become their
@@ -126,7 +125,7 @@ const UNSEEN_ALL = new RegExp(UNSEEN, 'gu');
 export function visible(text: string, maxCharacters = 2_048): string {
   const short = text.length > maxCharacters ? `${text.slice(0, maxCharacters)}…` : text;
   if (PLAIN.test(short)) return short;
-  return short.toWellFormed().replaceAll(UNSEEN_ALL, (character) => {
+  return short.replaceAll(UNSEEN, (character) => {
     const code = character.codePointAt(0)!;
     if (code < 0x20) return String.fromCodePoint(0x2400 + code);
     return code === 0x7f ? '␡' : '�';
@@ -139,12 +138,11 @@ export function withoutEscapes(text: string, maxCharacters = 4_096): string {
   if (PLAIN.test(short)) return short;
   return (
     short
-      .toWellFormed()
       // CSI, OSC up to BEL or ST, then any other two-character sequence.
       // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is removed
       .replaceAll(/\u001b\[[0-9;:?]*[ -/]*[@-~]|\u001b\][^\u0007\u001b]*(?:\u0007|\u001b\\)|\u001b./g, '')
       .replaceAll('\t', '  ')
       .split('\n')[0]
-      .replaceAll(UNSEEN_ALL, '')
+      .replaceAll(UNSEEN, '')
   );
 }

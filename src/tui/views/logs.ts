@@ -1,11 +1,16 @@
 import { parseFilter } from '../filter.ts';
 import { type Colour, clip, dim, field, type Line, line, type Span } from '../layout/lines.ts';
-import { fit, wrap } from '../layout/text.ts';
+import { pad, wrap } from '../layout/text.ts';
 import { LEVELS, type Level, type LogEntry, prettyText, timeOf } from '../log-entry.ts';
 import { windowStart } from '../ui-state.ts';
 import { blank, heading, hint, type ViewDefinition } from './view.ts';
 
-const LEVEL_COLOURS: Record<Level, Colour | undefined> = { debug: 'gray', info: undefined, warn: 'yellow', error: 'red' };
+const LEVEL_COLOURS: Record<Level, Colour | undefined> = {
+  debug: 'gray',
+  info: undefined,
+  warn: 'yellow',
+  error: 'red',
+};
 const NAME_COLOURS: Colour[] = ['cyan', 'magenta', 'blue', 'green', 'yellow'];
 
 export const logs: ViewDefinition<LogEntry> = {
@@ -13,7 +18,7 @@ export const logs: ViewDefinition<LogEntry> = {
   title: 'Logs',
   sorts: [],
   grows: true,
-  hints: 'v level  / service:NAME word !word',
+  hints: 'v level',
   rows({ view, ui, list }) {
     const wanted = parseFilter(list.filter);
     return view.log.filter(
@@ -35,7 +40,8 @@ export const logs: ViewDefinition<LogEntry> = {
       if (start + index !== selected) return [{ text: ' ' }, ...clip(drawn, size.columns - 1)];
       return [{ text: '>', bold: true, colour: 'cyan' }, ...clip(drawn, size.columns - 1)];
     });
-    const following = list.selected === null ? 'at the end' : `${rows.length - 1 - selected} newer below, Esc to the end`;
+    const following =
+      list.selected === null ? 'at the end' : `${rows.length - 1 - selected} newer below, Esc to the end`;
     const of = rows.length === view.log.length ? '' : ` of ${view.log.length}`;
     const level = ui.level === 0 ? 'all levels' : `${LEVELS[ui.level]} and worse`;
     return [hint(`  ${rows.length}${of} lines, ${level}, ${ui.paused ? 'paused' : following}`), ...shown];
@@ -76,7 +82,7 @@ export function entryLine(entry: LogEntry, { times }: { times: boolean }): Line 
   const sign = entry.level === 'error' ? 'E' : entry.level === 'warn' ? 'W' : entry.level === 'debug' ? 'D' : ' ';
   return [
     ...time,
-    { text: `${fit(entry.source, 14)} `, colour: colourOf(entry.service) },
+    { text: `${pad(entry.source, 14)} `, colour: colourOf(entry.service) },
     { text: `${sign}│ `, colour },
     { text: entry.text, dim: entry.level === 'debug', colour: entry.level === 'error' ? 'red' : undefined },
   ];

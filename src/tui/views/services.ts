@@ -1,12 +1,12 @@
 import type { InstanceStatus, ServiceStatus } from '../../model/status.ts';
+import { NO_TRAFFIC, sumsBy, type Traffic } from '../../model/traffic-sums.ts';
 import { parseFilter } from '../filter.ts';
 import { sparkline } from '../layout/charts.ts';
 import { type Column, stateColour } from '../layout/columns.ts';
 import { bytes, duration, percent, rate } from '../layout/format.ts';
 import { clip, dim, field, type Line, line, marked, type Span, tinted } from '../layout/lines.ts';
-import { displayWidth, fit } from '../layout/text.ts';
+import { displayWidth, pad } from '../layout/text.ts';
 import type { Usage, View } from '../store.ts';
-import { NO_TRAFFIC, sumsBy, type Traffic } from '../traffic.ts';
 import { windowStart } from '../ui-state.ts';
 import { entryLine } from './logs.ts';
 import { blank, type Context, drawTable, heading, hint, type Size, type ViewDefinition } from './view.ts';
@@ -125,7 +125,7 @@ const figure = (row: ServiceRow, text: string): string => (row.traffic.requests 
 
 function columnsFor(view: View): Column<ServiceRow>[] {
   return [
-    ...headColumns(),
+    ...headColumns(Math.min(16, Math.max(8, ...(view.status?.services ?? []).map(({ name }) => displayWidth(name))))),
     { title: 'REQ/S', align: 'right', cell: ({ traffic }) => rate(traffic.perSecond) },
     {
       title: 'OK',
@@ -133,31 +133,40 @@ function columnsFor(view: View): Column<ServiceRow>[] {
       min: 6,
       cell: (row) => successSpan(row.traffic, figure(row, percent(row.traffic.success))),
     },
-    { title: 'P50', align: 'right', min: 5, rank: 2, cell: (row) => figure(row, duration(row.traffic.p50Ms)) },
-    { title: 'P95', align: 'right', min: 5, rank: 3, cell: (row) => figure(row, duration(row.traffic.p95Ms)) },
+    { title: 'P50', align: 'right', min: 5, rank: 5, cell: (row) => figure(row, duration(row.traffic.p50Ms)) },
+    { title: 'P95', align: 'right', min: 5, rank: 2, cell: (row) => figure(row, duration(row.traffic.p95Ms)) },
     { title: 'P99', align: 'right', min: 5, rank: 1, cell: (row) => figure(row, duration(row.traffic.p99Ms)) },
-    { title: 'ACT', align: 'right', rank: 6, cell: ({ traffic }) => String(traffic.active) },
+    { title: 'ACT', align: 'right', rank: 7, cell: ({ traffic }) => String(traffic.active) },
     ...(view.usage === null
       ? []
       : ([
-          { title: 'CPU', align: 'right', min: 5, rank: 5, cell: ({ usage }) => (usage === null ? '-' : cpu(usage)) },
+          { title: 'CPU', align: 'right', min: 5, rank: 9, cell: ({ usage }) => (usage === null ? '-' : cpu(usage)) },
           {
             title: 'MEM',
             align: 'right',
             min: 5,
-            rank: 4,
+            rank: 8,
             cell: ({ usage }) => (usage === null ? '-' : bytes(usage.memoryBytes)),
           },
         ] satisfies Column<ServiceRow>[])),
-    { title: 'TREND', min: 8, rank: 7, cell: ({ history }) => tinted(sparkline(history, 16), 'cyan') },
+    { title: 'TREND', min: 8, rank: 4, cell: ({ history }) => tinted(sparkline(history, 16), 'cyan') },
   ];
 }
 
-const headColumns = (): Column<ServiceRow>[] => [
-  { title: 'SERVICE', min: 8, max: 28, cell: ({ service }) => service.name },
+const headColumns = (nameWidth: number): Column<ServiceRow>[] => [
+  { title: 'SERVICE', min: nameWidth, max: 28, cell: ({ service }) => service.name },
   { title: 'STATE', min: 9, cell: ({ state }) => tinted(state, stateColour(state)) },
-  { title: 'UP', align: 'right', cell: ({ service, up }) => (service.external ? '-' : `${up}/${service.instances.length}`) },
-  { title: 'RST', align: 'right', rank: 8, cell: ({ restarts }) => (restarts === 0 ? '0' : tinted(String(restarts), 'yellow')) },
+  {
+    title: 'UP',
+    align: 'right',
+    cell: ({ service, up }) => (service.external ? '-' : `${up}/${service.instances.length}`),
+  },
+  {
+    title: 'RST',
+    align: 'right',
+    rank: 6,
+    cell: ({ restarts }) => (restarts === 0 ? '0' : tinted(String(restarts), 'yellow')),
+  },
 ];
 
 const cpu = ({ cpu: cores }: Usage): string => `${(cores * 100).toFixed(cores < 0.0995 ? 1 : 0)} %`;
@@ -177,8 +186,8 @@ function drawServices(rows: readonly ServiceRow[], selected: number, size: Size,
     if (index === 0 || row === undefined || row.note === '') return drawn;
     const { service, state, up } = row;
     const text = line(
-      `${fit(service.name, Math.min(nameWidth, size.columns - 16))}  `,
-      tinted(fit(state, 9), stateColour(state)),
+      `${pad(service.name, Math.min(nameWidth, size.columns - 16))}  `,
+      tinted(pad(state, 9), stateColour(state)),
       `  ${up}/${service.instances.length}  `,
       tinted(row.note, stateColour(state) === 'red' ? 'red' : undefined),
     );
@@ -189,19 +198,39 @@ function drawServices(rows: readonly ServiceRow[], selected: number, size: Size,
 function detailOf(row: ServiceRow, view: View, now: number, columns: number): Line[] {
   const { service, traffic } = row;
   const lines: Line[] = [
-    line({ text: service.name, bold: true }, '  ', tinted(row.state, stateColour(row.state)), dim(`  ${service.protocol}`)),
+    line(
+      { text: service.name, bold: true },
+      '  ',
+      tinted(row.state, stateColour(row.state)),
+      dim(`  ${service.protocol}`),
+    ),
   ];
   if (row.note !== '') lines.push(line(tinted(row.note, 'yellow')));
   lines.push(
     blank,
     heading('Traffic'),
-    field('requests', `${rate(traffic.perSecond)}/s, ${figure(row, percent(traffic.success))} ok, ${traffic.active} in flight`),
-    field('latency', figure(row, `p50 ${duration(traffic.p50Ms)}  p95 ${duration(traffic.p95Ms)}  p99 ${duration(traffic.p99Ms)}`)),
+    field(
+      'requests',
+      `${rate(traffic.perSecond)}/s, ${figure(row, percent(traffic.success))} ok, ${traffic.active} in flight`,
+    ),
+    field(
+      'latency',
+      figure(row, `p50 ${duration(traffic.p50Ms)}  p95 ${duration(traffic.p95Ms)}  p99 ${duration(traffic.p99Ms)}`),
+    ),
     field('requests/s', { text: sparkline(row.history, Math.min(60, Math.max(8, columns - 16))), colour: 'cyan' }),
   );
-  const callers = sumsBy((view.stats ?? []).filter(({ destination }) => destination === service.name), ({ source }) => source);
+  const callers = sumsBy(
+    (view.stats ?? []).filter(({ destination }) => destination === service.name),
+    ({ source }) => source,
+  );
   for (const [source, sum] of callers) {
-    lines.push(field(`  from ${source || 'outside'}`, `${rate(sum.perSecond)}/s  ${percent(sum.success)}  p95 ${duration(sum.p95Ms)}`, 20));
+    lines.push(
+      field(
+        `  from ${source || 'outside'}`,
+        `${rate(sum.perSecond)}/s  ${percent(sum.success)}  p95 ${duration(sum.p95Ms)}`,
+        20,
+      ),
+    );
   }
   lines.push(blank, heading('Instances'));
   if (service.instances.length === 0) lines.push(hint(service.external ? 'not run by mesh' : 'none'));

@@ -39,20 +39,21 @@ describe.skipIf(curl === null)('curl', () => {
   });
 
   async function fetchBy(...args: string[]): Promise<{ body: string; status: number; version: string; bytes: number }> {
-    // Only our own arguments: no ~/.curlrc, no proxy of the environment.
-    const env = { PATH: process.env.PATH, HOME: dir };
-    const { code, output } = await run(curl as string, ['-q', '-sS', '-w', WRITE_OUT, ...args], { env });
+    const { code, output } = await run(curl as string, ['-q', '-sS', '-w', WRITE_OUT, ...args], { env: environment() });
     expect(code, output).toBe(0);
     const end = output.lastIndexOf('\n');
     const [status, version, bytes] = output.slice(end + 1).split(' ');
     return { body: output.slice(0, end), status: Number(status), version, bytes: Number(bytes) };
   }
 
+  /** Nothing but what a test says counts: no ~/.curlrc, no proxy of the environment. */
+  const environment = () => ({ PATH: process.env.PATH, HOME: dir });
+
   /** Status and number of new connections of five requests in a row. */
   async function connects(option: string, url: (path: string) => string, ...more: string[]): Promise<string> {
     const requests = Array.from({ length: 5 }, (_, i) => [url(`/${i}`), '-o', join(dir, `many-${i}`)]).flat();
     const args = ['-q', '-sS', '-w', '%{http_code}/%{num_connects} ', option, ...more, ...requests];
-    return (await run(curl as string, args)).output.trim();
+    return (await run(curl as string, args, { env: environment() })).output.trim();
   }
 
   const echo = (body: string) => JSON.parse(body) as Echo;

@@ -4,6 +4,9 @@ import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startTestMesh, type TestMesh } from '../../support/proxy-mesh.ts';
 
+const namesIn = (headers: http2.IncomingHttpHeaders): string[] =>
+  (headers as unknown as Record<symbol, string[] | undefined>)[http2.sensitiveHeaders] ?? [];
+
 describe('fields that are never to be indexed (RFC 7541 section 6.2.3)', () => {
   let app: http2.Http2Server;
   let mesh: TestMesh;
@@ -13,7 +16,7 @@ describe('fields that are never to be indexed (RFC 7541 section 6.2.3)', () => {
   beforeAll(async () => {
     app = http2.createServer();
     app.on('stream', (stream, headers) => {
-      seen.push([...(headers[http2.sensitiveHeaders] ?? [])].sort());
+      seen.push([...namesIn(headers)].sort());
       stream.respond({
         'x-response-secret': 'b',
         'x-open': 'c',
@@ -48,7 +51,7 @@ describe('fields that are never to be indexed (RFC 7541 section 6.2.3)', () => {
     for (let i = 0; i < 3; i++) {
       const head = await ask(secret);
       expect(head['x-response-secret']).toBe('b');
-      expect(head[http2.sensitiveHeaders]).toEqual(['x-response-secret']);
+      expect(namesIn(head)).toEqual(['x-response-secret']);
     }
     expect(seen).toEqual([['x-secret'], ['x-secret'], ['x-secret']]);
   });

@@ -11,7 +11,7 @@ const psql = findTool('psql');
 const initdb = findTool('initdb');
 const postgres = findTool('postgres');
 /** PostgreSQL refuses to run as root; any other user will do. */
-const user = process.getuid?.() === 0 ? ordinaryUser() : {};
+const user: { uid?: number; gid?: number } | null = process.getuid?.() === 0 ? ordinaryUser() : {};
 const missing =
   [psql ?? 'psql', initdb ?? 'initdb', postgres ?? 'postgres'].find((tool) => !tool.includes('/')) ??
   (user === null ? 'user to run PostgreSQL as' : undefined);
@@ -33,7 +33,7 @@ describe.skipIf(missing !== undefined)('PostgreSQL over raw TCP', () => {
 
   beforeAll(async () => {
     dir = await mkdtemp(join(tmpdir(), 'mesh-postgres-'));
-    if (user !== null && 'uid' in user) await chown(dir, user.uid, user.gid);
+    if (user?.uid !== undefined && user.gid !== undefined) await chown(dir, user.uid, user.gid);
     await chmod(dir, 0o700);
     const port = await freePort();
     const options = { ...user, cwd: dir, env: { PATH: process.env.PATH, HOME: dir, LC_ALL: 'C' } };

@@ -1,29 +1,11 @@
 import { execFile } from 'node:child_process';
-import { accessSync, constants } from 'node:fs';
-import { delimiter, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { startH2Server } from '../../support/h2-server.ts';
+import { findTool, skipped } from '../../support/tools.ts';
 
-/** The conformance suite of the field, where it is installed: MESH_H2SPEC, or `h2spec` on PATH. */
-function findH2spec(): string | null {
-  const candidates = [
-    process.env.MESH_H2SPEC,
-    ...(process.env.PATH ?? '').split(delimiter).map((dir) => join(dir, 'h2spec')),
-  ];
-  for (const file of candidates) {
-    if (file === undefined || file === '') continue;
-    try {
-      accessSync(file, constants.X_OK);
-      return file;
-    } catch {
-      // Not there: the next one.
-    }
-  }
-  return null;
-}
-
-const h2spec = findH2spec();
-if (h2spec === null) console.log('skipped: no h2spec');
+/** The conformance suite of the field; test/proxy/conformance has it run against whole listeners. */
+const h2spec = findTool('h2spec', 'MESH_H2SPEC');
+if (h2spec === null) skipped('no h2spec');
 
 describe.skipIf(h2spec === null)('h2spec', () => {
   for (const suite of ['generic', 'http2', 'hpack']) {

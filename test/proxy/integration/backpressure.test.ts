@@ -127,7 +127,13 @@ describe('backpressure', () => {
   it('holds a client back while the application does not read', async () => {
     const before = rss();
     const total = 100 * MEGABYTE;
-    const request = http.request({ host: '127.0.0.1', port: mesh.dependency.app, path: '/slow', method: 'POST', agent: false });
+    const request = http.request({
+      host: '127.0.0.1',
+      port: mesh.dependency.app,
+      path: '/slow',
+      method: 'POST',
+      agent: false,
+    });
     let sent = 0;
     const more = () => {
       while (sent < total) {
@@ -154,7 +160,12 @@ describe('backpressure', () => {
   it('keeps the link going when a hundred readers have stopped', async () => {
     const responses: http.IncomingMessage[] = [];
     const requests = Array.from({ length: 100 }, () => {
-      const request = http.get({ host: '127.0.0.1', port: mesh.dependency.app, path: `/${4 * MEGABYTE}`, agent: false });
+      const request = http.get({
+        host: '127.0.0.1',
+        port: mesh.dependency.app,
+        path: `/${4 * MEGABYTE}`,
+        agent: false,
+      });
       request.on('response', (response) => responses.push(response));
       request.on('error', () => {});
       return request;
@@ -185,7 +196,8 @@ describe('backpressure', () => {
     let most = before;
     const sample = setInterval(() => (most = Math.max(most, process.memoryUsage().rss)), 50);
     const expected = createHash('sha256');
-    for (let n = 0; n < LARGE_BYTES; n += CHUNK.length) expected.update(CHUNK.subarray(0, Math.min(CHUNK.length, LARGE_BYTES - n)));
+    for (let n = 0; n < LARGE_BYTES; n += CHUNK.length)
+      expected.update(CHUNK.subarray(0, Math.min(CHUNK.length, LARGE_BYTES - n)));
     const digest = expected.digest('hex');
 
     const started = performance.now();
@@ -224,7 +236,9 @@ function linkWindows(mesh: TestMesh): { unaccounted: number }[] {
     size: number;
   }
   const proxy = mesh.proxy as unknown as {
-    routing: { clusters: Map<string, { pools: Map<string, Map<string, { connections: { h2: { receiveWindow: Window } }[] }>> }> };
+    routing: {
+      clusters: Map<string, { pools: Map<string, Map<string, { connections: { h2: { receiveWindow: Window } }[] }>> }>;
+    };
   };
   const links: { unaccounted: number }[] = [];
   for (const cluster of proxy.routing.clusters.values()) {

@@ -44,7 +44,9 @@ describe('clients that leave', () => {
     }
     // The link has not suffered.
     expect((await fetchH1(mesh.dependency.app, { path: '/ok' })).body).toBe('ok');
-    const slot = mesh.proxy.counters.snapshot('all').find((s) => s.direction === 'outbound' && s.destination === 'app')!;
+    const slot = mesh.proxy.counters
+      .snapshot('all')
+      .find((s) => s.direction === 'outbound' && s.destination === 'app')!;
     expect(slot.failures).toBe(0);
   };
 
@@ -60,7 +62,13 @@ describe('clients that leave', () => {
 
   it('is passed on from an upload in the middle', () =>
     leaves(async (path) => {
-      const request = http.request({ host: '127.0.0.1', port: mesh.dependency.app, path, method: 'POST', agent: false });
+      const request = http.request({
+        host: '127.0.0.1',
+        port: mesh.dependency.app,
+        path,
+        method: 'POST',
+        agent: false,
+      });
       request.on('error', () => {});
       request.on('response', (response) => response.on('error', () => {}));
       request.write('some');
@@ -97,7 +105,10 @@ describe('clients that leave', () => {
     const session = http2.connect(`http://127.0.0.1:${mesh.dependency.app}`);
     await once(session, 'connect');
     // Several connections, since each is allowed a limited number of them; the link they share is not.
-    const sessions = [session, ...Array.from({ length: 3 }, () => http2.connect(`http://127.0.0.1:${mesh.dependency.app}`))];
+    const sessions = [
+      session,
+      ...Array.from({ length: 3 }, () => http2.connect(`http://127.0.0.1:${mesh.dependency.app}`)),
+    ];
     for (const one of sessions) one.on('error', () => {});
     for (let round = 0; round < 15; round++) {
       const before = arrived;

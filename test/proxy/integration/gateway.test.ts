@@ -12,13 +12,18 @@ const none: FilterPolicies = { requestHeaders: null, responseHeaders: null, rewr
 
 const ROUTES: ResolvedRoute[] = [
   route({
-    name: 'moved', hosts: ['*.localhost'],
+    name: 'moved',
+    hosts: ['*.localhost'],
     matches: on({ kind: 'exact', value: '/old' }),
     backends: [],
-    filters: { ...none, redirect: { scheme: 'https', host: null, port: 8443, path: { kind: 'full', value: '/new' }, status: 308 } },
+    filters: {
+      ...none,
+      redirect: { scheme: 'https', host: null, port: 8443, path: { kind: 'full', value: '/new' }, status: 308 },
+    },
   }),
   route({
-    name: 'rewritten', hosts: ['*.localhost'],
+    name: 'rewritten',
+    hosts: ['*.localhost'],
     matches: on({ kind: 'prefix', value: '/api' }),
     filters: {
       ...none,
@@ -28,7 +33,12 @@ const ROUTES: ResolvedRoute[] = [
     },
   }),
   route({ name: 'canary', hosts: ['canary.localhost'], backends: [{ service: 'app', subset: 'canary', weight: 1 }] }),
-  route({ name: 'capped', hosts: ['*.localhost'], matches: on({ kind: 'prefix', value: '/slow' }), timeouts: { requestMs: 120, idleMs: 0 } }),
+  route({
+    name: 'capped',
+    hosts: ['*.localhost'],
+    matches: on({ kind: 'prefix', value: '/slow' }),
+    timeouts: { requestMs: 120, idleMs: 0 },
+  }),
   route({ name: 'shop', hosts: ['*.localhost'] }),
 ];
 
@@ -49,7 +59,10 @@ describe('the gateway', () => {
     mesh = await startTestMesh(
       {
         app: {
-          apps: [{ port: apps[0].port, subset: 'stable' }, { port: apps[1].port, subset: 'canary' }],
+          apps: [
+            { port: apps[0].port, subset: 'stable' },
+            { port: apps[1].port, subset: 'canary' },
+          ],
           // The service's own routes: everything to stable.
           routes: [
             {
@@ -110,7 +123,13 @@ describe('the gateway', () => {
   });
 
   it('serves TLS for localhost names, with h2 and HTTP/1.1', async () => {
-    const socket = tls.connect({ host: '127.0.0.1', port: mesh.gatewayTls, servername: 'shop.localhost', rejectUnauthorized: false, ALPNProtocols: ['h2', 'http/1.1'] });
+    const socket = tls.connect({
+      host: '127.0.0.1',
+      port: mesh.gatewayTls,
+      servername: 'shop.localhost',
+      rejectUnauthorized: false,
+      ALPNProtocols: ['h2', 'http/1.1'],
+    });
     await once(socket, 'secureConnect');
     expect(socket.alpnProtocol).toBe('h2');
     const certificate = socket.getPeerX509Certificate()!;
@@ -120,16 +139,32 @@ describe('the gateway', () => {
 
     const body = await new Promise<string>((resolve, reject) => {
       https
-        .get({ host: '127.0.0.1', port: mesh.gatewayTls, servername: 'shop.localhost', headers: { host: 'shop.localhost:8443' }, rejectUnauthorized: false, agent: false }, (response) => {
-          let text = '';
-          response.on('data', (chunk: Buffer) => (text += chunk));
-          response.on('end', () => resolve(text));
-        })
+        .get(
+          {
+            host: '127.0.0.1',
+            port: mesh.gatewayTls,
+            servername: 'shop.localhost',
+            headers: { host: 'shop.localhost:8443' },
+            rejectUnauthorized: false,
+            agent: false,
+          },
+          (response) => {
+            let text = '';
+            response.on('data', (chunk: Buffer) => (text += chunk));
+            response.on('end', () => resolve(text));
+          },
+        )
         .on('error', reject);
     });
-    expect(JSON.parse(body).headers).toMatchObject({ 'x-forwarded-proto': 'https', 'x-forwarded-host': 'shop.localhost:8443' });
+    expect(JSON.parse(body).headers).toMatchObject({
+      'x-forwarded-proto': 'https',
+      'x-forwarded-host': 'shop.localhost:8443',
+    });
 
-    const session = http2.connect(`https://127.0.0.1:${mesh.gatewayTls}`, { servername: 'shop.localhost', rejectUnauthorized: false });
+    const session = http2.connect(`https://127.0.0.1:${mesh.gatewayTls}`, {
+      servername: 'shop.localhost',
+      rejectUnauthorized: false,
+    });
     const stream = session.request({ ':path': '/h2', ':authority': 'shop.localhost' });
     let text = '';
     for await (const chunk of stream) text += chunk;
@@ -147,10 +182,21 @@ describe('the gateway', () => {
 
   it('answers gRPC callers in their own way', async () => {
     const session = http2.connect(`http://127.0.0.1:${mesh.gateway}`);
-    const stream = session.request({ ':method': 'POST', ':path': '/a.B/C', ':authority': 'elsewhere.example', 'content-type': 'application/grpc', te: 'trailers' });
+    const stream = session.request({
+      ':method': 'POST',
+      ':path': '/a.B/C',
+      ':authority': 'elsewhere.example',
+      'content-type': 'application/grpc',
+      te: 'trailers',
+    });
     stream.end();
     const [headers] = await once(stream, 'response');
-    expect(headers).toMatchObject({ ':status': 200, 'content-type': 'application/grpc', 'grpc-status': '12', 'x-mesh-response-flags': 'NR' });
+    expect(headers).toMatchObject({
+      ':status': 200,
+      'content-type': 'application/grpc',
+      'grpc-status': '12',
+      'x-mesh-response-flags': 'NR',
+    });
     expect(headers['grpc-message']).toContain('no route of the gateway for POST elsewhere.example/a.B/C');
     stream.resume();
     await once(stream, 'close');

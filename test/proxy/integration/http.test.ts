@@ -18,7 +18,14 @@ function get(port: number, options: http.RequestOptions & { body?: string | Buff
     const request = http.request({ host: '127.0.0.1', port, agent: false, ...rest }, (response) => {
       const chunks: Buffer[] = [];
       response.on('data', (chunk: Buffer) => chunks.push(chunk));
-      response.on('end', () => resolve({ status: response.statusCode!, headers: response.headers, trailers: response.trailers, body: Buffer.concat(chunks).toString() }));
+      response.on('end', () =>
+        resolve({
+          status: response.statusCode!,
+          headers: response.headers,
+          trailers: response.trailers,
+          body: Buffer.concat(chunks).toString(),
+        }),
+      );
       response.on('error', reject);
     });
     request.on('error', reject);
@@ -48,7 +55,13 @@ describe('HTTP through two proxies with mutual TLS', () => {
       const chunks: Buffer[] = [];
       request.on('data', (chunk: Buffer) => chunks.push(chunk));
       request.on('end', () => {
-        const body = JSON.stringify({ method: request.method, url: request.url, headers: request.headers, body: Buffer.concat(chunks).toString('latin1').slice(0, 200), length: Buffer.concat(chunks).length });
+        const body = JSON.stringify({
+          method: request.method,
+          url: request.url,
+          headers: request.headers,
+          body: Buffer.concat(chunks).toString('latin1').slice(0, 200),
+          length: Buffer.concat(chunks).length,
+        });
         response.writeHead(200, { 'content-type': 'application/json', 'x-mesh-response-flags': 'FORGED' });
         response.end(request.method === 'HEAD' ? undefined : body);
       });
@@ -70,13 +83,17 @@ describe('HTTP through two proxies with mutual TLS', () => {
     expect(reply.headers['x-mesh-response-flags']).toBeUndefined();
     const { url, headers } = JSON.parse(reply.body);
     expect(url).toBe('/hello?x=1');
-    expect(headers['x-forwarded-client-cert']).toMatch(/^By=spiffe:\/\/test\.local\/ns\/default\/sa\/app;Hash=[0-9a-f]{64};URI=spiffe:\/\/test\.local\/ns\/default\/sa\/client$/);
+    expect(headers['x-forwarded-client-cert']).toMatch(
+      /^By=spiffe:\/\/test\.local\/ns\/default\/sa\/app;Hash=[0-9a-f]{64};URI=spiffe:\/\/test\.local\/ns\/default\/sa\/client$/,
+    );
     expect(headers.traceparent).toMatch(/^00-[0-9a-f]{32}-[0-9a-f]{16}-0[0-3]$/);
   });
 
   it('strips a forged client certificate and continues a trace', async () => {
     const trace = '0af7651916cd43dd8448eb211c80319c';
-    const reply = await get(mesh.dependency.app, { headers: { 'x-forwarded-client-cert': 'URI=spiffe://evil', traceparent: `00-${trace}-b7ad6b7169203331-01` } });
+    const reply = await get(mesh.dependency.app, {
+      headers: { 'x-forwarded-client-cert': 'URI=spiffe://evil', traceparent: `00-${trace}-b7ad6b7169203331-01` },
+    });
     const { headers } = JSON.parse(reply.body);
     expect(headers['x-forwarded-client-cert']).not.toContain('evil');
     expect(headers.traceparent.slice(0, 36)).toBe(`00-${trace}-`);
@@ -96,9 +113,17 @@ describe('HTTP through two proxies with mutual TLS', () => {
 
   it('sends bodies with length, in chunks, and with trailers', async () => {
     const big = 'x'.repeat(300_000);
-    const withLength = await get(mesh.dependency.app, { method: 'POST', headers: { 'content-length': big.length }, body: big });
+    const withLength = await get(mesh.dependency.app, {
+      method: 'POST',
+      headers: { 'content-length': big.length },
+      body: big,
+    });
     expect(JSON.parse(withLength.body).length).toBe(300_000);
-    const chunked = await get(mesh.dependency.app, { method: 'POST', headers: { 'transfer-encoding': 'chunked' }, body: big });
+    const chunked = await get(mesh.dependency.app, {
+      method: 'POST',
+      headers: { 'transfer-encoding': 'chunked' },
+      body: big,
+    });
     expect(JSON.parse(chunked.body).length).toBe(300_000);
     const trailers = await get(mesh.dependency.app, { path: '/trailers' });
     expect(trailers.body).toBe('part');
@@ -119,28 +144,41 @@ describe('HTTP through two proxies with mutual TLS', () => {
 
   it('answers pipelined requests in order', async () => {
     const socket = net.connect(mesh.dependency.app, '127.0.0.1');
-    socket.write(['/1', '/2', '/3'].map((path) => `GET ${path} HTTP/1.1\r\nhost: app\r\n${path === '/3' ? 'connection: close\r\n' : ''}\r\n`).join(''));
+    socket.write(
+      ['/1', '/2', '/3']
+        .map((path) => `GET ${path} HTTP/1.1\r\nhost: app\r\n${path === '/3' ? 'connection: close\r\n' : ''}\r\n`)
+        .join(''),
+    );
     const chunks: Buffer[] = [];
     socket.on('data', (chunk: Buffer) => chunks.push(chunk));
     await once(socket, 'close');
-    const urls = [...Buffer.concat(chunks).toString().matchAll(/"url":"([^"]+)"/g)].map((m) => m[1]);
+    const urls = [
+      ...Buffer.concat(chunks)
+        .toString()
+        .matchAll(/"url":"([^"]+)"/g),
+    ].map((m) => m[1]);
     expect(urls).toEqual(['/1', '/2', '/3']);
   });
 
   it('speaks h2c to a client and passes many streams at once', async () => {
     const client = http2.connect(`http://127.0.0.1:${mesh.dependency.app}`);
     const bodies = await Promise.all(
-      Array.from({ length: 50 }, (_, i) => new Promise<string>((resolve, reject) => {
-        const stream = client.request({ ':path': `/s${i}`, ':method': 'POST' });
-        let text = '';
-        stream.setEncoding('utf8');
-        stream.on('data', (chunk: string) => (text += chunk));
-        stream.on('end', () => resolve(text));
-        stream.on('error', reject);
-        stream.end(`body ${i}`);
-      })),
+      Array.from(
+        { length: 50 },
+        (_, i) =>
+          new Promise<string>((resolve, reject) => {
+            const stream = client.request({ ':path': `/s${i}`, ':method': 'POST' });
+            let text = '';
+            stream.setEncoding('utf8');
+            stream.on('data', (chunk: string) => (text += chunk));
+            stream.on('end', () => resolve(text));
+            stream.on('error', reject);
+            stream.end(`body ${i}`);
+          }),
+      ),
     );
-    bodies.forEach((body, i) => expect(JSON.parse(body)).toMatchObject({ url: `/s${i}`, body: `body ${i}` }));
+    for (const [i, body] of bodies.entries())
+      expect(JSON.parse(body)).toMatchObject({ url: `/s${i}`, body: `body ${i}` });
     client.close();
   });
 

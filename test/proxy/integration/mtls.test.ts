@@ -5,11 +5,17 @@ import https from 'node:https';
 import { join } from 'node:path';
 import tls from 'node:tls';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type CertificateSpec, name, type Signer, signCertificate, signerOf } from '../../../src/runtime/identity/certificate.ts';
+import { systemClock } from '../../../src/runtime/clock.ts';
+import {
+  type CertificateSpec,
+  name,
+  type Signer,
+  signCertificate,
+  signerOf,
+} from '../../../src/runtime/identity/certificate.ts';
 import { openCertificateAuthority } from '../../../src/runtime/identity/certificate-authority.ts';
 import { generateKeyPair } from '../../../src/runtime/identity/csr.ts';
 import { keyIdentifier } from '../../../src/runtime/identity/der.ts';
-import { systemClock } from '../../../src/runtime/clock.ts';
 import { startTestMesh, type TestMesh } from '../../support/proxy-mesh.ts';
 import { eventually, fetchH1, httpApp, settled, type TestApp } from '../../support/traffic.ts';
 
@@ -60,7 +66,11 @@ describe('mutual TLS of real listeners', () => {
   const selfSigned = (): Presented => {
     const keys = generateKeyPair();
     const subject = [['CN', 'self']] as const;
-    const own: Signer = { name: name(subject), keyId: keyIdentifier(keys.publicKey), privateKey: createPrivateKey(keys.privateKeyPem) };
+    const own: Signer = {
+      name: name(subject),
+      keyId: keyIdentifier(keys.publicKey),
+      privateKey: createPrivateKey(keys.privateKeyPem),
+    };
     const spec: CertificateSpec = {
       subject,
       publicKey: keys.publicKey,
@@ -93,7 +103,10 @@ describe('mutual TLS of real listeners', () => {
     ['self-signed', selfSigned],
     ['expired', () => forged({ notBefore: Date.now() - 2 * HOUR_MS, notAfter: Date.now() - HOUR_MS })],
     ['not-yet-valid', () => forged({ notBefore: Date.now() + HOUR_MS, notAfter: Date.now() + 2 * HOUR_MS })],
-    ['wrong-trust-domain', () => forged({ names: { uris: ['spiffe://other.local/ns/default/sa/web'], dns: [], ips: [] } })],
+    [
+      'wrong-trust-domain',
+      () => forged({ names: { uris: ['spiffe://other.local/ns/default/sa/web'], dns: [], ips: [] } }),
+    ],
     ['no-spiffe-id', () => forged({ names: { uris: [], dns: ['web'], ips: [] } })],
     ['unknown-authority', otherMesh],
   ];
@@ -102,7 +115,12 @@ describe('mutual TLS of real listeners', () => {
     const presented = await make();
     const requests = seen.length;
     const before = mesh.proxy.refusedPeers[reason] ?? 0;
-    const socket = tls.connect({ host: '127.0.0.1', port: mesh.inbound['app-1'], rejectUnauthorized: false, ...presented });
+    const socket = tls.connect({
+      host: '127.0.0.1',
+      port: mesh.inbound['app-1'],
+      rejectUnauthorized: false,
+      ...presented,
+    });
     socket.on('error', () => {});
     const closed = new Promise((resolve) => socket.on('close', resolve));
     socket.write('GET / HTTP/1.1\r\nhost: app\r\n\r\n');
@@ -112,7 +130,11 @@ describe('mutual TLS of real listeners', () => {
     expect(answer).toBe('');
     expect(seen).toHaveLength(requests);
     expect(mesh.proxy.refusedPeers[reason]).toBe(before + 1);
-    expect(mesh.notices.some((text) => text.startsWith('app: app-1/inbound: refused a peer') && text.includes(`(${reason})`))).toBe(true);
+    expect(
+      mesh.notices.some(
+        (text) => text.startsWith('app: app-1/inbound: refused a peer') && text.includes(`(${reason})`),
+      ),
+    ).toBe(true);
   });
 
   it('accepts standard clients with an SVID over HTTP/1.1 and h2, and tells the application who they are', async () => {
@@ -127,11 +149,13 @@ describe('mutual TLS of real listeners', () => {
       headers: { 'x-forwarded-client-cert': 'URI=spiffe://evil' },
     };
     const body = await new Promise<string>((resolve, reject) => {
-      https.get({ ...options, path: '/one', agent: false }, (response) => {
-        let text = '';
-        response.on('data', (chunk: Buffer) => (text += chunk));
-        response.on('end', () => resolve(text));
-      }).on('error', reject);
+      https
+        .get({ ...options, path: '/one', agent: false }, (response) => {
+          let text = '';
+          response.on('data', (chunk: Buffer) => (text += chunk));
+          response.on('end', () => resolve(text));
+        })
+        .on('error', reject);
     });
     expect(body).toBe('1.1 /one');
     const session = http2.connect(`https://127.0.0.1:${options.port}`, options);
@@ -151,13 +175,18 @@ describe('mutual TLS of real listeners', () => {
   it('sends nothing to a peer that is not who it should be', async () => {
     const requests = seen.length;
     mesh.update({
-      app: { apps: [{ port: app.port }], cluster: { spiffeId: 'spiffe://test.local/ns/default/sa/other', parking: { timeoutMs: 100, maxRequests: 10 } } },
+      app: {
+        apps: [{ port: app.port }],
+        cluster: { spiffeId: 'spiffe://test.local/ns/default/sa/other', parking: { timeoutMs: 100, maxRequests: 10 } },
+      },
     });
     // Links that were made before have proven who they are; a new identity makes new ones.
     mesh.rotate('client');
     const reply = await fetchH1(mesh.dependency.app);
     expect([reply.status, reply.headers['x-mesh-response-flags']]).toEqual([503, 'UF']);
-    expect(reply.body).toContain('the peer is spiffe://test.local/ns/default/sa/app, not spiffe://test.local/ns/default/sa/other');
+    expect(reply.body).toContain(
+      'the peer is spiffe://test.local/ns/default/sa/app, not spiffe://test.local/ns/default/sa/other',
+    );
     expect(seen).toHaveLength(requests);
     expect(mesh.proxy.refusedPeers['wrong-spiffe-id']).toBeGreaterThan(0);
     expect(mesh.notices.some((text) => text.startsWith('app: refused app-1 (wrong-spiffe-id)'))).toBe(true);

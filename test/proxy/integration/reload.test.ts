@@ -36,7 +36,11 @@ describe('changes while requests run', () => {
     });
 
   /** Twenty connections of HTTP/1.1 and twenty h2 streams that ask again as soon as they are answered. */
-  function load(port: number, judge: (body: string, at: { from: number; to: number }) => string | null, clock: () => number) {
+  function load(
+    port: number,
+    judge: (body: string, at: { from: number; to: number }) => string | null,
+    clock: () => number,
+  ) {
     const agent = new http.Agent({ keepAlive: true, maxSockets: 20 });
     const session = http2.connect(`http://127.0.0.1:${port}`);
     let stop = false;
@@ -51,7 +55,12 @@ describe('changes while requests run', () => {
       while (!stop) {
         const from = clock();
         try {
-          const reply = await fetchH1(port, { agent, method: i % 2 ? 'POST' : 'GET', path: `/${i}`, ...(i % 2 ? { body: 'x'.repeat(i * 100) } : {}) });
+          const reply = await fetchH1(port, {
+            agent,
+            method: i % 2 ? 'POST' : 'GET',
+            path: `/${i}`,
+            ...(i % 2 ? { body: 'x'.repeat(i * 100) } : {}),
+          });
           note(reply.status, reply.body, from);
         } catch (error) {
           failures.push(`h1: ${String(error)}`);
@@ -85,13 +94,18 @@ describe('changes while requests run', () => {
     };
   }
 
-  it('puts a hundred snapshots in force under load: nothing fails, nothing is misrouted', { timeout: 60_000 }, async () => {
+  it('puts a hundred snapshots in force under load: nothing fails, nothing is misrouted', {
+    timeout: 60_000,
+  }, async () => {
     const a = await named('a');
     const b = await named('b');
     // Version v sends everything to a (even) or b (odd) and says so in a header.
     const at = (version: number): Record<string, TestService> => ({
       app: {
-        apps: [{ port: a.port, subset: 'a' }, { port: b.port, subset: 'b' }],
+        apps: [
+          { port: a.port, subset: 'a' },
+          { port: b.port, subset: 'b' },
+        ],
         routes: [
           {
             backends: [
@@ -127,10 +141,16 @@ describe('changes while requests run', () => {
     await settled(mesh);
   });
 
-  it('rotates certificates fifty times under load: nothing fails, new connections show the new one', { timeout: 60_000 }, async () => {
+  it('rotates certificates fifty times under load: nothing fails, new connections show the new one', {
+    timeout: 60_000,
+  }, async () => {
     const a = await named('a');
     const mesh = await start({ app: { apps: [{ port: a.port }] } });
-    const running = load(mesh.dependency.app, (body) => (body.startsWith('a ') ? null : body), () => 0);
+    const running = load(
+      mesh.dependency.app,
+      (body) => (body.startsWith('a ') ? null : body),
+      () => 0,
+    );
     for (let i = 0; i < 50; i++) {
       mesh.rotate(i % 2 === 0 ? 'app' : 'client');
       const before = running.answered();
@@ -139,16 +159,22 @@ describe('changes while requests run', () => {
     await running.end();
     expect(running.failures).toEqual([]);
     const svid = mesh.identities['spiffe://test.local/ns/default/sa/client'];
-    const socket = tls.connect({ host: '127.0.0.1', port: mesh.inbound['app-1'], cert: svid.certificate, key: svid.privateKey, rejectUnauthorized: false });
+    const socket = tls.connect({
+      host: '127.0.0.1',
+      port: mesh.inbound['app-1'],
+      cert: svid.certificate,
+      key: svid.privateKey,
+      rejectUnauthorized: false,
+    });
     await once(socket, 'secureConnect');
     const current = new X509Certificate(mesh.identities['spiffe://test.local/ns/default/sa/app'].certificate);
     expect(socket.getPeerX509Certificate()!.serialNumber).toBe(current.serialNumber);
     socket.destroy();
     await settled(mesh);
-    // The links of replaced identities have gone.
-    const links = () => (mesh.proxy as unknown as { listeners: Map<string, { connections: Set<unknown> }> }).listeners;
-    await eventually(() => links().get('app-1/inbound')!.connections.size === 1, 'old links close');
-    await eventually(() => links().get('client/to/app')!.connections.size === 0, 'closed clients are gone').catch((e) => { for (const [n,l] of links()) for (const c of l.connections as any) console.log(n, c.constructor.name, c.h2?.openStreams, c.x, c.socket.readableEnded, c.socket.writableEnded, c.socket.writableFinished, c.socket.isPaused(), c.rest?.length, c.unconsumed, c.closed, c.socket.destroyed, c.lingering); throw e; });
+    const { listeners } = mesh.proxy as unknown as { listeners: Map<string, { connections: Set<unknown> }> };
+    // The links of replaced identities have gone, and so have the clients.
+    await eventually(() => listeners.get('app-1/inbound')!.connections.size === 1, 'old links close');
+    await eventually(() => listeners.get('client/to/app')!.connections.size === 0, 'connections of clients close');
   });
 
   it('moves an application to another port: what runs ends at the old one, and the control plane is told', async () => {
@@ -205,11 +231,40 @@ describe('changes while requests run', () => {
     const a = await named('a');
     const mesh = await start({ app: { apps: [{ port: a.port }] } });
     const version = mesh.proxy.version;
-    const base = { base: version, version: version + 1, mesh: null, listeners: {}, routes: {}, clusters: {}, identities: {} };
+    const base = {
+      base: version,
+      version: version + 1,
+      mesh: null,
+      listeners: {},
+      routes: {},
+      clusters: {},
+      identities: {},
+    };
     const identity = mesh.identities['spiffe://test.local/ns/default/sa/app'];
     const attempts: [string, object][] = [
       ['MESH-R120', { base: version + 7 }],
-      ['MESH-R121', { routes: { app: { service: 'app', routes: [{ name: 'x', path: '', hosts: [], matches: [{ path: { kind: 'regex', value: '(' }, methods: [], headers: [], query: [] }], filters: none, backends: [], timeouts: { requestMs: 0, idleMs: 0 }, retries: null }] } } }],
+      [
+        'MESH-R121',
+        {
+          routes: {
+            app: {
+              service: 'app',
+              routes: [
+                {
+                  name: 'x',
+                  path: '',
+                  hosts: [],
+                  matches: [{ path: { kind: 'regex', value: '(' }, methods: [], headers: [], query: [] }],
+                  filters: none,
+                  backends: [],
+                  timeouts: { requestMs: 0, idleMs: 0 },
+                  retries: null,
+                },
+              ],
+            },
+          },
+        },
+      ],
       ['MESH-R122', { identities: { x: { ...identity, certificate: 'no certificate' } } }],
       ['MESH-R122', { identities: { [identity.spiffeId]: null } }],
     ];

@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import http from 'node:http';
+import type http from 'node:http';
 import http2 from 'node:http2';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { ResolvedRoute, RetryPolicy } from '../../../src/model/resolved.ts';
@@ -68,14 +68,15 @@ describe('timeouts, retries and parking', () => {
 
   it('tries again on the conditions of the route, elsewhere, and replays the body', async () => {
     const seen: string[] = [];
-    const listener = (name: string, status: number) => (request: http.IncomingMessage, response: http.ServerResponse) => {
-      let n = 0;
-      request.on('data', (chunk: Buffer) => (n += chunk.length));
-      request.on('end', () => {
-        seen.push(`${name} ${n}`);
-        response.writeHead(request.url === '/fine' ? 200 : status).end(name);
-      });
-    };
+    const listener =
+      (name: string, status: number) => (request: http.IncomingMessage, response: http.ServerResponse) => {
+        let n = 0;
+        request.on('data', (chunk: Buffer) => (n += chunk.length));
+        request.on('end', () => {
+          seen.push(`${name} ${n}`);
+          response.writeHead(request.url === '/fine' ? 200 : status).end(name);
+        });
+      };
     const bad = await app(listener('bad', 503));
     const good = await app(listener('good', 200));
     const mesh = await start({
@@ -104,7 +105,9 @@ describe('timeouts, retries and parking', () => {
     expect((await fetchH1(mesh.dependency.app, { method: 'POST', body: Buffer.alloc(64 * 1024) })).status).toBe(200);
     expect(tries).toBe(2);
     tries = 0;
-    expect((await fetchH1(mesh.dependency.app, { method: 'POST', body: Buffer.alloc(64 * 1024 + 1) })).status).toBe(503);
+    expect((await fetchH1(mesh.dependency.app, { method: 'POST', body: Buffer.alloc(64 * 1024 + 1) })).status).toBe(
+      503,
+    );
     expect(tries).toBe(1);
     await settled(mesh);
   });
@@ -125,7 +128,9 @@ describe('timeouts, retries and parking', () => {
       tries = 0;
       seen.length = 0;
       const session = http2.connect(`http://127.0.0.1:${mesh.dependency.app}`);
-      const stream = session.request({ ':method': 'POST' }, { waitForTrailers: true } as http2.ClientSessionRequestOptions);
+      const stream = session.request({ ':method': 'POST' }, {
+        waitForTrailers: true,
+      } as http2.ClientSessionRequestOptions);
       stream.on('wantTrailers', () => stream.sendTrailers({ 'x-sum': '42' }));
       stream.end(text);
       const [headers] = await once(stream, 'response');
@@ -141,7 +146,7 @@ describe('timeouts, retries and parking', () => {
     const { port } = await app((_request, response) => {
       if (++tries % 3 === 0) response.end('third time lucky');
     });
-    const policy = retries({ on: ['5xx'], perTryTimeoutMs: 80 });
+    const policy = retries({ on: ['5xx'], perTryTimeoutMs: 250 });
     const mesh = await start(withRoute(port, { retries: policy }));
     expect((await fetchH1(mesh.dependency.app)).body).toBe('third time lucky');
     mesh.update({ app: withRoute(port, { retries: { ...policy, attempts: 1 } }) });
@@ -203,16 +208,24 @@ describe('timeouts, retries and parking', () => {
       request.pipe(response);
     });
     const mesh = await start({ apps: [{ port, state: 'starting' }] });
-    const waiting = Array.from({ length: 20 }, (_, i) => fetchH1(mesh.dependency.app, { method: 'POST', body: `body ${i}` }));
+    const waiting = Array.from({ length: 20 }, (_, i) =>
+      fetchH1(mesh.dependency.app, { method: 'POST', body: `body ${i}` }),
+    );
     await eventually(() => underWay(mesh).parked === 20, 'all are parked');
     mesh.update({ app: { apps: [{ port, state: 'ready' }] } });
-    (await Promise.all(waiting)).forEach((reply, i) => expect(reply.body).toBe(`body ${i}`));
+    expect((await Promise.all(waiting)).map((reply) => reply.body)).toEqual(waiting.map((_, i) => `body ${i}`));
     await settled(mesh);
   });
 
   it('parks only so long, only so many, and only for what is expected', async () => {
     const parking = { timeoutMs: 120, maxRequests: 2 };
-    const mesh = await start({ apps: [{ port: 1, state: 'starting' }, { port: 1, state: 'starting' }], cluster: { parking } });
+    const mesh = await start({
+      apps: [
+        { port: 1, state: 'starting' },
+        { port: 1, state: 'starting' },
+      ],
+      cluster: { parking },
+    });
     const first = [fetchH1(mesh.dependency.app), fetchH1(mesh.dependency.app)];
     await eventually(() => underWay(mesh).parked === 2, 'two are parked');
     const third = await fetchH1(mesh.dependency.app);
@@ -242,14 +255,15 @@ describe('timeouts, retries and parking', () => {
   });
 
   it('fails what a killed application had, and parks what comes next', async () => {
-    const one = await app(() => {});
+    let arrived = 0;
+    const one = await app(() => void arrived++);
     const mesh = await start({ apps: [{ port: one.port }] });
     const inFlight = Array.from({ length: 5 }, () => fetchH1(mesh.dependency.app));
-    await eventually(() => underWay(mesh).apps === 5, 'they are under way');
+    await eventually(() => arrived === 5, 'the application has them');
     opened.splice(opened.indexOf(one), 1);
     await one.close();
     for (const reply of await Promise.all(inFlight)) {
-      expect([reply.status, reply.headers['x-mesh-response-flags']]).toEqual([502, 'UC']);
+      expect([reply.status, reply.headers['x-mesh-response-flags']], reply.body).toEqual([502, 'UC']);
     }
     const next = fetchH1(mesh.dependency.app);
     await eventually(() => underWay(mesh).parked === 1, 'the next is parked');

@@ -60,7 +60,10 @@ describe('raw TCP and CONNECT', () => {
       }),
       sink: await add((socket) => {
         received = drink(socket);
-        received.then((hash) => socket.end(hash), () => {});
+        received.then(
+          (hash) => socket.end(hash),
+          () => {},
+        );
       }),
       source: await add((socket) => {
         socket.resume();
@@ -220,11 +223,15 @@ describe('raw TCP and CONNECT', () => {
 
 describe('services outside of the mesh', () => {
   it('reaches them by HTTP and TCP, with their own name, and says why TLS is refused', async () => {
-    const plain = await httpApp((request, response) => response.end(`${request.headers.host} ${request.headers['x-forwarded-client-cert']}`));
+    const plain = await httpApp((request, response) =>
+      response.end(`${request.headers.host} ${request.headers['x-forwarded-client-cert']}`),
+    );
     const tcp = await listenOn(net.createServer((socket) => socket.end('tcp')));
     const identity = await startTestMesh({});
     const cert = identity.identities.gateway;
-    const secure = await listenOn(tls.createServer({ cert: cert.certificate, key: cert.privateKey }, (socket) => socket.end()));
+    const secure = await listenOn(
+      tls.createServer({ cert: cert.certificate, key: cert.privateKey }, (socket) => socket.end()),
+    );
     const external = (port: number, protocol: 'http' | 'tcp', withTls: boolean) => ({
       protocol,
       apps: [],
@@ -233,7 +240,17 @@ describe('services outside of the mesh', () => {
         tls: withTls,
         host: 'localhost',
         subsets: ['default'],
-        endpoints: [{ id: 'x', subset: 'default', host: '127.0.0.1', port, health: { host: '127.0.0.1', port }, state: 'ready' as const, weight: 1 }],
+        endpoints: [
+          {
+            id: 'x',
+            subset: 'default',
+            host: '127.0.0.1',
+            port,
+            health: { host: '127.0.0.1', port },
+            state: 'ready' as const,
+            weight: 1,
+          },
+        ],
       },
     });
     const mesh = await startTestMesh({

@@ -60,7 +60,10 @@ describe('upgrades', () => {
     h2app = await listenOn(second);
     mesh = await startTestMesh(
       {
-        app: { apps: [{ port: app.port }], routes: [{ ...route(), matches: [{ path: null, methods: ['GET'], headers: [], query: [] }] }] },
+        app: {
+          apps: [{ port: app.port }],
+          routes: [{ ...route(), matches: [{ path: null, methods: ['GET'], headers: [], query: [] }] }],
+        },
         second: { protocol: 'http2', apps: [{ port: h2app.port }] },
       },
       [route({ name: 'all' })],
@@ -104,8 +107,18 @@ describe('upgrades', () => {
     it(`carries a WebSocket of HTTP/1.1 through the ${where}, both directions, until the client closes`, async () => {
       const socket =
         where === 'gateway over TLS'
-          ? tls.connect({ host: '127.0.0.1', port: mesh.gatewayTls, rejectUnauthorized: false, ALPNProtocols: ['http/1.1'], allowHalfOpen: true } as tls.ConnectionOptions)
-          : net.connect({ host: '127.0.0.1', port: where === 'gateway' ? mesh.gateway : mesh.dependency.app, allowHalfOpen: true });
+          ? tls.connect({
+              host: '127.0.0.1',
+              port: mesh.gatewayTls,
+              rejectUnauthorized: false,
+              ALPNProtocols: ['http/1.1'],
+              allowHalfOpen: true,
+            } as tls.ConnectionOptions)
+          : net.connect({
+              host: '127.0.0.1',
+              port: where === 'gateway' ? mesh.gateway : mesh.dependency.app,
+              allowHalfOpen: true,
+            });
       const { head, read, until } = await open(socket, '/chat', 'sec-websocket-protocol: chat, superchat\r\n');
       expect(head).toMatch(/^HTTP\/1\.1 101 /);
       expect(head).toContain(`sec-websocket-accept: ${accept(KEY)}\r\n`);
@@ -156,7 +169,10 @@ describe('upgrades', () => {
   });
 
   it('lets an application answer an upgrade with an ordinary response, and goes on with the connection', async () => {
-    for (const [path, status] of [['/plain', 200], ['/missing', 404]] as const) {
+    for (const [path, status] of [
+      ['/plain', 200],
+      ['/missing', 404],
+    ] as const) {
       const socket = net.connect(mesh.dependency.app, '127.0.0.1');
       socket.on('error', () => {});
       let text = '';
@@ -178,13 +194,24 @@ describe('upgrades', () => {
     session.on('error', () => {});
     await once(session, 'remoteSettings');
     expect(session.remoteSettings.enableConnectProtocol).toBe(true);
-    const stream = session.request({ ':method': 'CONNECT', ':protocol': 'websocket', ':scheme': 'http', ':authority': 'app', ':path': path, 'sec-websocket-version': '13' });
+    const stream = session.request({
+      ':method': 'CONNECT',
+      ':protocol': 'websocket',
+      ':scheme': 'http',
+      ':authority': 'app',
+      ':path': path,
+      'sec-websocket-version': '13',
+    });
     stream.on('error', () => {});
     return { session, stream };
   };
 
   it('makes a GET with key of an extended CONNECT, checks the answer and keeps it', async () => {
-    for (const [port, secure] of [[mesh.dependency.app, false], [mesh.gateway, false], [mesh.gatewayTls, true]] as const) {
+    for (const [port, secure] of [
+      [mesh.dependency.app, false],
+      [mesh.gateway, false],
+      [mesh.gatewayTls, true],
+    ] as const) {
       const { session, stream } = await connectStream(port, '/h2', secure);
       const [headers] = await once(stream, 'response');
       expect(headers[':status']).toBe(200);
@@ -215,7 +242,10 @@ describe('upgrades', () => {
   });
 
   it('tells a client of HTTP/2 by a status that there is no upgrade', async () => {
-    for (const [path, status] of [['/missing', 404], ['/plain', 502]] as const) {
+    for (const [path, status] of [
+      ['/missing', 404],
+      ['/plain', 502],
+    ] as const) {
       const { session, stream } = await connectStream(mesh.dependency.app, path, false);
       const [headers] = await once(stream, 'response');
       expect(headers[':status']).toBe(status);

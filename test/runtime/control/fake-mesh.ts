@@ -1,8 +1,10 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import type { RequestEvent, StatRow, TapBatch } from '../../../src/model/events.ts';
 import { fail, ok } from '../../../src/model/result.ts';
 import type { CertificateStatus, LogLine, MeshStatus } from '../../../src/model/status.ts';
+import type { Trace, TraceSummary } from '../../../src/model/trace.ts';
 import type { MeshControl, MeshNotice } from '../../../src/runtime/control/mesh-control.ts';
 
 export const shopStatus = (): MeshStatus => ({
@@ -63,6 +65,57 @@ export const shopStatus = (): MeshStatus => ({
   ],
 });
 
+export const requestEvent = (part: Partial<RequestEvent> = {}): RequestEvent => ({
+  id: '00f067aa0ba902b7',
+  traceId: '4bf92f3577b34da6a3ce929d0e0e4736',
+  parentSpanId: '',
+  sampled: false,
+  time: '2026-11-20T10:00:01.234Z',
+  source: 'gateway',
+  destination: 'orders',
+  instance: 'orders-1',
+  direction: 'outbound',
+  protocol: 'http',
+  method: 'GET',
+  authority: 'shop.localhost',
+  path: '/orders/1',
+  route: 'orders',
+  status: 200,
+  grpcStatus: null,
+  durationMs: 1.25,
+  pickedAfterMs: 0.05,
+  firstByteAfterMs: 1.125,
+  requestBytes: 0,
+  responseBytes: 27,
+  retries: 0,
+  responseFlags: '',
+  tls: true,
+  peer: 'spiffe://shop.local/ns/default/sa/orders',
+  requestHeaders: [],
+  responseHeaders: [],
+  ...part,
+});
+
+export const statRow = (part: Partial<StatRow> = {}): StatRow => ({
+  source: 'gateway',
+  destination: 'orders',
+  route: 'orders',
+  subset: '',
+  tls: true,
+  requests: 120,
+  requestsPerSecond: 2,
+  failures: 3,
+  successRate: 0.975,
+  p50Ms: 1.5,
+  p95Ms: 12,
+  p99Ms: 250,
+  active: 1,
+  retries: 2,
+  requestBytes: 0,
+  responseBytes: 4096,
+  ...part,
+});
+
 export const ordersCertificate: CertificateStatus = {
   service: 'orders',
   spiffeId: 'spiffe://shop.local/ns/default/sa/orders',
@@ -71,6 +124,47 @@ export const ordersCertificate: CertificateStatus = {
   notBefore: '2026-11-20T10:00:00.000Z',
   notAfter: '2026-11-21T10:00:00.000Z',
   expiresInSeconds: 3600,
+};
+
+export const checkoutSummary: TraceSummary = {
+  traceId: '4bf92f3577b34da6a3ce929d0e0e4736',
+  time: '2026-11-20T10:00:02.500Z',
+  durationMs: 12.25,
+  service: 'gateway',
+  name: 'GET /checkout',
+  services: ['gateway', 'orders'],
+  spans: 2,
+  errors: 1,
+};
+
+export const checkoutTrace: Trace = {
+  traceId: checkoutSummary.traceId,
+  resourceSpans: [
+    {
+      resource: { attributes: [{ key: 'service.name', value: { stringValue: 'orders' } }] },
+      scopeSpans: [
+        {
+          scope: { name: 'checkout', version: '1.0' },
+          spans: [
+            {
+              traceId: checkoutSummary.traceId,
+              spanId: '00f067aa0ba902b7',
+              name: 'charge',
+              kind: 1,
+              startTimeUnixNano: '1700000000123456789',
+              endTimeUnixNano: '1700000000123999999',
+              attributes: [{ key: 'amount', value: { intValue: '9007199254740993' } }],
+            },
+          ],
+        },
+      ],
+    },
+  ],
+  resourceLogs: [{ scopeLogs: [{ logRecords: [{ body: { stringValue: 'charged' }, traceId: checkoutSummary.traceId }] }] }],
+  cuts: [
+    { service: 'orders', instance: 'orders-1', where: 'after', spanId: '00f067aa0ba902b7', traceIds: ['0af7651916cd43dd8448eb211c80319c'], traces: 1 },
+    { service: 'web', instance: 'web-1', where: 'before', spanId: 'b7ad6b7169203331', traceIds: [], traces: 0 },
+  ],
 };
 
 export interface FakeMesh extends MeshControl {
@@ -86,6 +180,11 @@ export interface FakeMesh extends MeshControl {
   /** Lines `down` reports, and what happens before it answers. */
   downProgress: string[];
   downGate: Promise<void>;
+  /** What `stats` answers. */
+  rows: StatRow[];
+  /** Delivers a batch to every tap. */
+  tapped(batch: Partial<TapBatch>): void;
+  readonly taps: number;
   statusListeners: number;
   logReaders: number;
 }
@@ -94,6 +193,7 @@ export function fakeMesh(status: MeshStatus = shopStatus()): FakeMesh {
   const statusListeners = new Set<(status: MeshStatus) => void>();
   const noticeListeners = new Set<(notice: MeshNotice) => void>();
   const logListeners = new Set<() => void>();
+  const taps = new Set<(batch: TapBatch) => void>();
   const operate = async (call: string, service: string) => {
     mesh.calls.push(call);
     return service === mesh.refuse
@@ -107,6 +207,13 @@ export function fakeMesh(status: MeshStatus = shopStatus()): FakeMesh {
     refuse: null,
     downProgress: [],
     downGate: Promise.resolve(),
+    rows: [],
+    tapped(batch) {
+      for (const deliver of taps) deliver({ events: [], dropped: 0, filtered: 0, ...batch });
+    },
+    get taps() {
+      return taps.size;
+    },
     get statusListeners() {
       return statusListeners.size;
     },
@@ -154,6 +261,47 @@ export function fakeMesh(status: MeshStatus = shopStatus()): FakeMesh {
           if (next < mesh.lines.length) wake();
         });
       }
+    },
+    async *tap(filter, signal) {
+      mesh.calls.push(`tap ${JSON.stringify(filter)}`);
+      const waiting: TapBatch[] = [];
+      let wake = () => {};
+      const deliver = (batch: TapBatch) => {
+        waiting.push(batch);
+        wake();
+      };
+      taps.add(deliver);
+      try {
+        while (!signal.aborted) {
+          const batch = waiting.shift();
+          if (batch !== undefined) yield batch;
+          else {
+            await new Promise<void>((resolve) => {
+              wake = resolve;
+              signal.addEventListener('abort', () => resolve(), { once: true });
+            });
+          }
+        }
+      } finally {
+        taps.delete(deliver);
+      }
+    },
+    stats(windowMs, by = 'each') {
+      mesh.calls.push(`stats ${windowMs} ${by}`);
+      return mesh.rows;
+    },
+    watchStats(windowMs, listener, by) {
+      listener(mesh.stats(windowMs, by));
+      const timer = setInterval(() => listener(mesh.rows), 20);
+      return () => clearInterval(timer);
+    },
+    async traces(query) {
+      mesh.calls.push(`traces ${JSON.stringify(query)}`);
+      return [checkoutSummary];
+    },
+    async trace(id) {
+      const found = checkoutTrace.traceId.startsWith(id);
+      return found ? ok(checkoutTrace) : fail({ code: 'MESH-R140', message: `there is no trace ${id}` });
     },
     start: (service) => operate(`start ${service}`, service),
     stop: (service) => operate(`stop ${service}`, service),

@@ -211,6 +211,7 @@ export function createMesh(): Mesh {
         namespace: 'default',
         identity: { ttlMs: 3_600_000 },
         proxies: 1,
+        tracing: { traces: null, otlp: null },
         telemetry: { admin: null, accessLog: null, redactHeaders: [] },
         gateway: null,
         services: Object.fromEntries(services.map((each) => [each.name, each])),

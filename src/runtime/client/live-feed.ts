@@ -1,0 +1,112 @@
+import { ANY_REQUEST, type RequestEvent, type StatRow } from '../../model/events.ts';
+import type { CertificateStatus, EndpointStatus, MeshStatus, RouteStatus } from '../../model/status.ts';
+import type { ControlClient } from '../control/client.ts';
+import { type ProcessUsage, sampleUsage, type UsageSampler } from './process-usage.ts';
+
+/** What the terminal view shows besides status, logs and notices. */
+export interface LiveSink {
+  events(events: readonly RequestEvent[], dropped: number): void;
+  stats(rows: readonly StatRow[]): void;
+  tables(tables: { routes?: RouteStatus[]; endpoints?: EndpointStatus[]; certificates?: CertificateStatus[] }): void;
+  usage(usage: ReadonlyMap<string, ProcessUsage>): void;
+}
+
+export interface LiveView {
+  readonly live: LiveSink;
+  /** Calls back with the view that is looked at, at once and when it changes. Returns the unsubscription. */
+  onLook(listener: (view: string) => void): () => void;
+}
+
+/** Rates and quantiles are those of the last ten seconds. */
+export const STATS_WINDOW_MS = 10_000;
+const TABLES_MS = 2_000;
+const USAGE_MS = 2_000;
+const FIRST_USAGE_MS = 300;
+/** More than anybody reads; what is beyond is counted. */
+const TAP_PER_SECOND = 200;
+/** A tap costs the proxies something: it ends when nobody has looked for so long. */
+const TAP_LINGER_MS = 30_000;
+
+const TAPPED: ReadonlySet<string> = new Set(['requests', 'routes']);
+
+/** Keeps a view supplied with what the part of it that is looked at needs, until the signal aborts. */
+export function feedLive(
+  client: ControlClient,
+  view: LiveView,
+  status: () => MeshStatus | null,
+  signal: AbortSignal,
+): void {
+  const { live } = view;
+  let looked = '';
+  let tap: AbortController | null = null;
+  let linger: NodeJS.Timeout | null = null;
+
+  const startTap = () => {
+    if (linger !== null) clearTimeout(linger);
+    linger = null;
+    if (tap !== null || signal.aborted) return;
+    const own = new AbortController();
+    tap = own;
+    const filter = { ...ANY_REQUEST, headers: [], showHeaders: ['*'], maxPerSecond: TAP_PER_SECOND };
+    void consume(client.tap(filter, own.signal), ({ events, dropped }) => live.events(events, dropped));
+  };
+  const stopTap = () => {
+    tap?.abort();
+    tap = null;
+    linger = null;
+  };
+
+  const readTables = async () => {
+    if (looked === 'certificates') live.tables({ certificates: await client.certificates() });
+    // The requests' details name the place of their route.
+    else if (looked !== 'services' && looked !== 'logs') live.tables({ routes: await client.routes() });
+  };
+  const usage: UsageSampler | null = sampleUsage();
+  const readUsage = async () => {
+    const instances = status()?.services.flatMap((service) => service.instances) ?? [];
+    if (usage !== null && looked === 'services') live.usage(await usage(instances));
+  };
+  // The status is known a moment after the beginning; a figure needs two samples.
+  const first = setTimeout(() => void readUsage().catch(gone), FIRST_USAGE_MS);
+  const timers = [first, every(TABLES_MS, readTables), every(USAGE_MS, readUsage)];
+
+  const unlook = view.onLook((next) => {
+    looked = next;
+    void readTables().catch(gone);
+    void readUsage().catch(gone);
+    if (TAPPED.has(next)) startTap();
+    else if (tap !== null && linger === null) linger = setTimeout(stopTap, TAP_LINGER_MS);
+  });
+  void consume(client.watchStats(STATS_WINDOW_MS, signal), (rows) => live.stats(rows));
+
+  signal.addEventListener('abort', () => {
+    unlook();
+    for (const timer of timers) clearInterval(timer);
+    if (linger !== null) clearTimeout(linger);
+    stopTap();
+  });
+}
+
+/** The status stream is the one that tells of a lost daemon; the others only end. */
+const gone = () => undefined;
+
+const every = (ms: number, read: () => Promise<void>): NodeJS.Timeout => {
+  let busy = false;
+  return setInterval(() => {
+    if (busy) return;
+    busy = true;
+    read()
+      .catch(gone)
+      .finally(() => {
+        busy = false;
+      });
+  }, ms);
+};
+
+async function consume<T>(source: AsyncIterable<T>, sink: (value: T) => void): Promise<void> {
+  try {
+    for await (const value of source) sink(value);
+  } catch {
+    gone();
+  }
+}

@@ -1,0 +1,129 @@
+import path from 'node:path';
+import { deepEqual } from '../../model/deep-equal.ts';
+import { problem } from '../../model/errors.ts';
+import type { ProxySpan } from '../../model/proxy-span.ts';
+import type { ResolvedTracing } from '../../model/resolved.ts';
+import { fail, ok, type Problem, type Result } from '../../model/result.ts';
+import type { Trace, TraceQuery, TraceSummary } from '../../model/trace.ts';
+import type { TraceSettings } from '../../proxy/telemetry/trace-recorder.ts';
+import type { Clock } from '../clock.ts';
+import { joinTrace } from './join.ts';
+import { loadOtlpCodec, type OtlpCodec } from './otlp-codec.ts';
+import { SpanExporter } from './otlp-exporter.ts';
+import { type OtlpReceiver, startOtlpReceiver } from './otlp-receiver.ts';
+import { openTransport } from './otlp-transport.ts';
+import { TraceStore } from './trace-store.ts';
+
+/** For what waits to be exported when the mesh goes down. */
+const EXPORT_GRACE_MS = 1_000;
+
+export interface TracingOptions {
+  /** `.mesh`. */
+  stateDir: string;
+  clock: Clock;
+  random: () => number;
+  /** Tells every data plane what to report from now on; null: nothing. */
+  onSettings: (settings: TraceSettings | null) => void;
+  onProblem: (problem: Problem) => void;
+}
+
+/** Spans on their way from proxies and services into the store and to a collector. */
+export class Tracing {
+  private settings: ResolvedTracing = { traces: null, otlp: null };
+  private readonly store: TraceStore;
+  private receiver: OtlpReceiver | null = null;
+  private exporter: SpanExporter | null = null;
+  private codec: OtlpCodec | null = null;
+  /** Spans that data planes could not get rid of. */
+  private droppedByProxies = 0;
+
+  constructor(private readonly options: TracingOptions) {
+    const { stateDir, clock, onProblem } = options;
+    this.store = new TraceStore({ directory: path.join(stateDir, 'traces'), clock, onProblem });
+  }
+
+  /** Spans kept nowhere since the start: proxies, store and export. */
+  get dropped(): { proxies: number; store: number; export: number } {
+    return { proxies: this.droppedByProxies, store: this.store.dropped, export: this.exporter?.dropped ?? 0 };
+  }
+
+  /** Puts settings in force. What cannot be had is told and left out: traffic does not depend on it. */
+  async configure(next: ResolvedTracing): Promise<void> {
+    const before = this.settings;
+    this.settings = next;
+    if (!deepEqual(before.traces, next.traces)) this.options.onSettings(next.traces);
+    if (next.traces !== null && this.receiver === null) await this.openReceiver();
+    if (next.traces === null) await this.closeReceiver();
+    if (deepEqual(before.otlp, next.otlp)) return;
+    const old = this.exporter;
+    this.exporter = next.otlp === null ? null : this.openExporter(next.otlp);
+    // The old one may still be at it; nobody waits for that.
+    void old?.close(EXPORT_GRACE_MS);
+  }
+
+  /** Where services send their spans. Empty: nowhere of ours. */
+  environment(): Record<string, string> {
+    if (this.receiver === null) return {};
+    return {
+      OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${this.receiver.port}`,
+      OTEL_EXPORTER_OTLP_PROTOCOL: 'http/protobuf',
+    };
+  }
+
+  /** Word from a data plane. */
+  onProxySpans(spans: readonly ProxySpan[], dropped: number): void {
+    this.droppedByProxies += dropped;
+    this.store.addProxySpans(spans);
+    this.exporter?.addProxySpans(spans);
+  }
+
+  traces(query: TraceQuery): Promise<TraceSummary[]> {
+    return this.store.query(query);
+  }
+
+  /** @param id or the beginning of one */
+  async trace(id: string): Promise<Result<Trace>> {
+    const found = await this.store.find(id);
+    if (!found.ok) return found;
+    const record = await this.store.read(found.value);
+    if (record === null) return fail(problem('MESH-R140', { message: `trace ${found.value} is not kept any more` }));
+    return ok(joinTrace(record, this.store.edgesAround(found.value)));
+  }
+
+  async close(): Promise<void> {
+    await this.closeReceiver();
+    await this.exporter?.close(EXPORT_GRACE_MS);
+    await this.store.close();
+  }
+
+  private async openReceiver(): Promise<void> {
+    const started = await startOtlpReceiver({
+      codec: () => this.otlp(),
+      onSpans: (spans) => {
+        this.store.addSpans(spans);
+        this.exporter?.addSpans(spans);
+      },
+      onLogs: (logs) => this.store.addLogs(logs),
+    });
+    if (started.ok) this.receiver = started.value;
+    else for (const each of started.problems) this.options.onProblem(each);
+  }
+
+  private async closeReceiver(): Promise<void> {
+    const { receiver } = this;
+    this.receiver = null;
+    await receiver?.close();
+  }
+
+  private openExporter(address: NonNullable<ResolvedTracing['otlp']>): SpanExporter {
+    const { clock, random, onProblem } = this.options;
+    const transport = openTransport(address, () => this.otlp());
+    return new SpanExporter({ transport, endpoint: address.endpoint, clock, random, onProblem });
+  }
+
+  /** Loaded when it is first needed. */
+  private otlp(): OtlpCodec {
+    this.codec ??= loadOtlpCodec();
+    return this.codec;
+  }
+}
