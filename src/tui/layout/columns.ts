@@ -5,6 +5,8 @@ export interface Column<Row> {
   title: string;
   /** Text, or text with a look of its own. */
   cell: (row: Row) => string | Span;
+  /** For what is drawn to the width it gets, in place of a cell that is cut. */
+  draw?: (row: Row, width: number) => Span;
   align?: 'left' | 'right';
   /** Columns it needs at least. Default: those of its title, or of a short cell. */
   min?: number;
@@ -64,7 +66,7 @@ export function titleLine<Row>(laid: readonly Laid<Row>[], sortedBy: string | nu
 
 export function rowLine<Row>(laid: readonly Laid<Row>[], row: Row): Line {
   return laid.flatMap(({ column, width }, index): Span[] => {
-    const cell = column.cell(row);
+    const cell = column.draw?.(row, width) ?? column.cell(row);
     const look = typeof cell === 'string' ? { text: cell } : cell;
     const span = { ...look, text: pad(look.text, width, column.align) };
     return index === 0 ? [span] : [{ text: ' '.repeat(GAP) }, span];

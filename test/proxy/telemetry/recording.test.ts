@@ -20,7 +20,6 @@ beforeEach(async () => {
 });
 
 afterEach(async () => {
-  mesh.proxy.destroy();
   await mesh.close();
   await app.close();
 });

@@ -40,7 +40,7 @@ function finished({ direction = 'outbound', source = 'web', destination = 'order
     path: rest.path ?? '/x',
     outerRoute: null,
     responseHeaders: rest.responseHeaders ?? null,
-    downStream: rest.http2 === true ? {} : null,
+    fromHttp2: rest.http2 ?? false,
     grpc: rest.grpc ?? false,
     grpcStatus: rest.grpc === true ? 5 : -1,
     status: rest.status ?? 200,

@@ -52,7 +52,8 @@ describe('OTLP as bytes and as JSON', () => {
 
   it('has the field numbers of the specification', () => {
     const field = (number: number, wire: number, ...content: number[]) => [(number << 3) | wire, ...content];
-    const nested = (number: number, content: number[]) => field(number, 2, content.length, ...content);
+    const varint = (n: number): number[] => (n < 0x80 ? [n] : [(n & 0x7f) | 0x80, ...varint(n >> 7)]);
+    const nested = (number: number, content: number[]) => field(number, 2, ...varint(content.length), ...content);
     const text = (number: number, from: string) => nested(number, [...Buffer.from(from)]);
     const fixed64 = (number: number, low: number) => field(number, 1, low, 0, 0, 0, 0, 0, 0, 0);
     const bytes = nested(1, [
