@@ -9,5 +9,7 @@ export default defineConfig({
     testTimeout: 20_000,
     hookTimeout: 30_000,
     pool: 'forks',
+    // End-to-end tests wait for processes more than they compute: one worker a core would leave both idle.
+    maxWorkers: 3,
   },
 });

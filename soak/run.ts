@@ -9,6 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { type BenchMesh, createMesh, freePort, root } from '../bench/support/mesh.ts';
 import { caseSeed, createRandom, type Random } from '../fuzz/random.ts';
+import build from '../test/support/build.ts';
 import { type Holdings, takeStock } from './data-plane.ts';
 import { type Ports, startLoads, type Tally } from './load.ts';
 import { HTTP1_LOADS } from './loads/http1.ts';
@@ -32,6 +33,8 @@ if (!(minutes > 0)) throw new Error(`--minutes wants a number above 0, not ${val
 const seed = values.seed === undefined ? Math.floor(Math.random() * 0x7fff_ffff) : Number(values.seed);
 console.log(`seed ${seed}, ${minutes} minutes`);
 
+// What runs has to be what is here; nothing is done where it is.
+build();
 // The data plane's inspector, when it is asked to open, takes any free port.
 process.env.NODE_OPTIONS = `${process.env.NODE_OPTIONS ?? ''} --inspect-port=0`.trim();
 const https = await freePort();
@@ -52,6 +55,9 @@ try {
   const after = await takeStock(dataPlanePids[0], log);
   const same = (await mesh.status()).dataPlanePids[0] === dataPlanePids[0];
   const failures = report(tallies, before, after, same);
+  // A bug in one exchange is survived, so that only the log tells.
+  const bugs = (await readFile(log, 'utf8')).split('\n').filter((line) => line.startsWith('data plane: '));
+  if (bugs.length > 0) failures.push(`${bugs.length} uncaught exceptions in the data plane, the first: ${bugs[0]}`);
   if (failures.length > 0) {
     console.log(`\nFAILED\n${failures.map((text) => `- ${text}`).join('\n')}`);
     process.exitCode = 1;

@@ -16,7 +16,14 @@ export function encodeFrame(opcode: number, payload: Buffer, masked: boolean): B
   if (extended === 8) head.writeBigUInt64BE(BigInt(length), 2);
   if (!masked) return Buffer.concat([head, payload]);
   const mask = randomBytes(4);
-  return Buffer.concat([head, mask, payload.map((byte, i) => byte ^ mask[i & 3])]);
+  return Buffer.concat([head, mask, masking(payload, mask)]);
+}
+
+/** Masked, or unmasked again. */
+function masking(payload: Buffer, mask: Buffer): Buffer {
+  const result = Buffer.allocUnsafe(payload.length);
+  for (let i = 0; i < payload.length; i++) result[i] = payload[i] ^ mask[i & 3];
+  return result;
 }
 
 /** Takes messages out of bytes that may be split anywhere; fragments are joined. */
@@ -37,7 +44,7 @@ export function frameReader(onMessage: (opcode: number, payload: Buffer) => void
       at += masked ? 4 : 0;
       if (held.length < at + length) return;
       const raw = held.subarray(at, at + length);
-      const payload = mask === null ? raw : Buffer.from(raw.map((byte, i) => byte ^ mask[i & 3]));
+      const payload = mask === null ? raw : masking(raw, mask);
       const final = (held[0] & 0x80) !== 0;
       const opcode = held[0] & 0x0f;
       held = held.subarray(at + length);

@@ -6,7 +6,11 @@ import { dotGraph, mermaidGraph, renderGraph } from '../runtime/client/traffic-v
 export default class Graph extends MeshCommand {
   static override summary = 'Show who calls whom, with rates, success and latency.';
   static override description = 'Drawn from the traffic of the window; a lock stands for mutual TLS.';
-  static override examples = ['$ mesh graph', '$ mesh graph --format mermaid --window 10m', '$ mesh graph --format dot | dot -Tsvg > mesh.svg'];
+  static override examples = [
+    '$ mesh graph',
+    '$ mesh graph --format mermaid --window 10m',
+    '$ mesh graph --format dot | dot -Tsvg > mesh.svg',
+  ];
   static override flags = {
     format: Flags.string({ options: ['text', 'mermaid', 'dot'], default: 'text', description: 'how it is drawn' }),
     window: Flags.string({ default: '1m', helpValue: '1m', description: 'how far back, at most 10m' }),

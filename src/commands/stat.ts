@@ -12,8 +12,14 @@ export default class Stat extends MeshCommand {
   static override summary = 'Show rates, success and latency over a window.';
   static override description =
     'By service, route or edge as the callers saw it, retries and waiting included; by subset as the called instances did.';
-  static override examples = ['$ mesh stat', '$ mesh stat orders --by route --window 5m', '$ mesh stat --by edge --watch'];
-  static override args = { service: Args.string({ description: 'only requests to this service; by edge also from it' }) };
+  static override examples = [
+    '$ mesh stat',
+    '$ mesh stat orders --by route --window 5m',
+    '$ mesh stat --by edge --watch',
+  ];
+  static override args = {
+    service: Args.string({ description: 'only requests to this service; by edge also from it' }),
+  };
   static override flags = {
     window: Flags.string({ default: '1m', helpValue: '1m', description: 'how far back, at most 10m' }),
     by: Flags.string({ options: GROUPINGS, default: 'service', description: 'what a line stands for' }),

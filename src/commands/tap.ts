@@ -25,12 +25,31 @@ export default class Tap extends MeshCommand {
     path: Flags.string({ helpValue: '/api', description: 'only paths that begin so' }),
     status: Flags.string({ helpValue: '5xx', description: 'only this status or class of status' }),
     'min-duration': Flags.string({ helpValue: '100ms', description: 'only those that took so long' }),
-    header: Flags.string({ multiple: true, multipleNonGreedy: true, helpValue: 'K=V', description: 'only with this request header' }),
+    header: Flags.string({
+      multiple: true,
+      multipleNonGreedy: true,
+      helpValue: 'K=V',
+      description: 'only with this request header',
+    }),
     route: Flags.string({ helpValue: 'NAME', description: 'only of this route' }),
     protocol: Flags.string({ options: [...PROTOCOLS], description: 'only this protocol' }),
-    direction: Flags.string({ options: ['outbound', 'inbound', 'both'], default: 'outbound', description: 'whose view' }),
-    'max-rps': Flags.integer({ min: 0, default: 0, helpValue: 'N', description: 'at most so many a second; the rest is counted' }),
-    'show-header': Flags.string({ multiple: true, multipleNonGreedy: true, helpValue: 'NAME', description: 'show this header; `*` for all' }),
+    direction: Flags.string({
+      options: ['outbound', 'inbound', 'both'],
+      default: 'outbound',
+      description: 'whose view',
+    }),
+    'max-rps': Flags.integer({
+      min: 0,
+      default: 0,
+      helpValue: 'N',
+      description: 'at most so many a second; the rest is counted',
+    }),
+    'show-header': Flags.string({
+      multiple: true,
+      multipleNonGreedy: true,
+      helpValue: 'NAME',
+      description: 'show this header; `*` for all',
+    }),
     wide: Flags.boolean({ char: 'w', description: 'with instance, route, peer, sizes, timing and trace' }),
     count: Flags.integer({ char: 'n', min: 1, helpValue: 'N', description: 'end after N requests' }),
   };
@@ -41,14 +60,18 @@ export default class Tap extends MeshCommand {
     const filter = this.unwrap(parseTapFilter(args.service, flags, await client.status()));
     const format = createTapFormat(this.style, { wide: flags.wide });
     const withHeaders = filter.showHeaders.length > 0;
-    const abort = new AbortController();
-    untilInterrupted().addEventListener('abort', () => abort.abort());
-    await followTap(client, filter, { count: flags.count ?? 0, abort }, {
-      show: (events) => {
-        if (flags.json) this.print(...events.map((event) => jsonLine(eventDocument(event, withHeaders))));
-        else this.print(...events.flatMap(format));
+    const signal = untilInterrupted();
+    await followTap(
+      client,
+      filter,
+      { count: flags.count ?? 0, signal },
+      {
+        show: (events) => {
+          if (flags.json) this.print(...events.map((event) => jsonLine(eventDocument(event, withHeaders))));
+          else this.print(...events.flatMap(format));
+        },
+        remark: (text) => this.remark(this.style.dim(text)),
       },
-      remark: (text) => this.remark(this.style.dim(text)),
-    });
+    );
   }
 }

@@ -1,20 +1,40 @@
 import { Args, Flags } from '@oclif/core';
 import { MeshCommand } from '../runtime/client/base-command.ts';
-import { explainNoTraces, linesOfTrace, parseTraceQuery, renderTrace, renderTraces } from '../runtime/client/trace-view.ts';
+import {
+  explainNoTraces,
+  linesOfTrace,
+  parseTraceQuery,
+  renderTrace,
+  renderTraces,
+} from '../runtime/client/trace-view.ts';
 
 export default class Trace extends MeshCommand {
   static override summary = 'List traces of requests, or show one as a waterfall.';
   static override description =
     'Spans of the proxies and of services that send theirs over OTLP (they find the address in OTEL_EXPORTER_OTLP_ENDPOINT). ' +
     'ID is a trace ID or the beginning of one. With --json a trace is OTLP/JSON.';
-  static override examples = ['$ mesh trace', '$ mesh trace --service orders --error --since 10m', '$ mesh trace 4bf92f35'];
+  static override examples = [
+    '$ mesh trace',
+    '$ mesh trace --service orders --error --since 10m',
+    '$ mesh trace 4bf92f35',
+  ];
   static override args = { id: Args.string({ description: 'a trace ID, or its beginning' }) };
   static override flags = {
     service: Flags.string({ helpValue: 'NAME', description: 'list: this service had a part in it' }),
     error: Flags.boolean({ description: 'list: something failed in it' }),
     'min-duration': Flags.string({ helpValue: '100ms', description: 'list: it took at least so long' }),
-    since: Flags.string({ helpValue: '5m', description: 'list: not older than this: a duration, or a time (RFC 3339)' }),
-    limit: Flags.integer({ char: 'n', min: 1, max: 10_000, default: 20, helpValue: 'N', description: 'list: the latest N' }),
+    since: Flags.string({
+      helpValue: '5m',
+      description: 'list: not older than this: a duration, or a time (RFC 3339)',
+    }),
+    limit: Flags.integer({
+      char: 'n',
+      min: 1,
+      max: 10_000,
+      default: 20,
+      helpValue: 'N',
+      description: 'list: the latest N',
+    }),
     wide: Flags.boolean({ description: 'one: each proxy in a row of its own, with instances' }),
   };
 
@@ -34,6 +54,12 @@ export default class Trace extends MeshCommand {
     }
     const trace = this.unwrap(await client.trace(args.id));
     if (flags.json) this.printJson(trace);
-    else this.print(...renderTrace(trace, await linesOfTrace(client, trace), this.style, { columns: this.columns, wide: flags.wide }));
+    else
+      this.print(
+        ...renderTrace(trace, await linesOfTrace(client, trace), this.style, {
+          columns: this.columns,
+          wide: flags.wide,
+        }),
+      );
   }
 }

@@ -133,7 +133,9 @@ function plainValue(value: AnyValue): unknown {
   if (value.bytesValue !== undefined) return value.bytesValue;
   if (value.arrayValue !== undefined) return (value.arrayValue.values ?? []).map(plainValue);
   if (value.kvlistValue !== undefined) {
-    return Object.fromEntries((value.kvlistValue.values ?? []).map((entry) => [entry.key, plainValue(entry.value ?? {})]));
+    return Object.fromEntries(
+      (value.kvlistValue.values ?? []).map((entry) => [entry.key, plainValue(entry.value ?? {})]),
+    );
   }
   return '';
 }

@@ -81,7 +81,9 @@ export const grpcCodeName = (code: number): string => GRPC_CODES[code] ?? String
 
 /** Who a proxy speaks for. */
 export function proxyResource(span: ProxySpan): Resource {
-  return { attributes: [stringAttribute('service.name', span.service), stringAttribute('service.instance.id', span.instance)] };
+  return {
+    attributes: [stringAttribute('service.name', span.service), stringAttribute('service.instance.id', span.instance)],
+  };
 }
 
 /** The span of a proxy after OpenTelemetry's semantic conventions: a server on the inbound side, else a client. */
@@ -176,15 +178,19 @@ function withoutQuery(path: string): string {
 }
 
 /** Parameters that are known to carry credentials; their values do not go into traces. */
-const SECRET_PARAMETER = /^(.*(token|secret|passw(or)?d|signature|credential|api[_-]?key).*|awsaccesskeyid|sig|code|key|auth)$/i;
+const SECRET_PARAMETER =
+  /^(.*(token|secret|passw(or)?d|signature|credential|api[_-]?key).*|awsaccesskeyid|sig|code|key|auth)$/i;
 
 function redactQuery(path: string): string {
   const query = path.indexOf('?');
   if (query < 0) return path;
-  const pairs = path.slice(query + 1).split('&').map((pair) => {
-    const equals = pair.indexOf('=');
-    return equals > 0 && SECRET_PARAMETER.test(pair.slice(0, equals)) ? `${pair.slice(0, equals)}=REDACTED` : pair;
-  });
+  const pairs = path
+    .slice(query + 1)
+    .split('&')
+    .map((pair) => {
+      const equals = pair.indexOf('=');
+      return equals > 0 && SECRET_PARAMETER.test(pair.slice(0, equals)) ? `${pair.slice(0, equals)}=REDACTED` : pair;
+    });
   return `${path.slice(0, query)}?${pairs.join('&')}`;
 }
 

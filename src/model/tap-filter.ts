@@ -35,19 +35,26 @@ export function parseHeaderFilter(text: string): [string, string] {
 export function checkTapFilter(filter: TapFilter): Result<TapFilter> {
   const refuse = (message: string, hint: string) => fail({ code: 'MESH-U102', message, hint });
   if (filter.status !== '' && statusRange(filter.status) === null) {
-    return refuse(`\`${filter.status}\` is no status to look for`, 'a class 1xx, 2xx, 3xx, 4xx, 5xx, or a status such as 404');
+    return refuse(
+      `\`${filter.status}\` is no status to look for`,
+      'a class 1xx, 2xx, 3xx, 4xx, 5xx, or a status such as 404',
+    );
   }
   if (filter.protocol !== '' && !(PROTOCOLS as readonly string[]).includes(filter.protocol)) {
     return refuse(`\`${filter.protocol}\` is no protocol of the mesh`, suggest(filter.protocol, PROTOCOLS, ''));
   }
   if (filter.path !== '' && !filter.path.startsWith('/')) {
-    return refuse(`\`${filter.path}\` is no prefix of a path`, `a path begins with /: did you mean \`/${filter.path}\`?`);
+    return refuse(
+      `\`${filter.path}\` is no prefix of a path`,
+      `a path begins with /: did you mean \`/${filter.path}\`?`,
+    );
   }
   if (filter.method !== '' && !TOKEN.test(filter.method)) {
     return refuse(`\`${filter.method}\` is no request method`, 'such as GET, POST, PUT, PATCH, DELETE');
   }
   for (const name of [...filter.headers.map(([key]) => key), ...filter.showHeaders]) {
-    if (!TOKEN.test(name)) return refuse(`\`${name}\` is no header name`, 'such as content-type; a value follows after =');
+    if (!TOKEN.test(name))
+      return refuse(`\`${name}\` is no header name`, 'such as content-type; a value follows after =');
   }
   if (!(filter.maxPerSecond >= 0)) return refuse('the limit of requests a second is no number', '0 is no limit');
   return ok(filter);

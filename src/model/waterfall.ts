@@ -82,7 +82,17 @@ export function waterfall(trace: Trace): Waterfall {
     const startMs = betweenMs(originNano, span.startTimeUnixNano);
     // A span of which no end is known, or one before its start, has no length.
     const endMs = Math.max(startMs, betweenMs(originNano, span.endTimeUnixNano));
-    nodes.set(span.spanId, { span, resource, proxy, startMs, endMs, parent: null, children: [], critical: false, notes: [] });
+    nodes.set(span.spanId, {
+      span,
+      resource,
+      proxy,
+      startMs,
+      endMs,
+      parent: null,
+      children: [],
+      critical: false,
+      notes: [],
+    });
   }
   const roots = linkTree(nodes);
   const notes = placeNotes(trace, nodes, originNano);
@@ -195,7 +205,10 @@ function rowOf(node: Node, depth: number): SpanRow {
     instance: attributeText(resource?.attributes, 'service.instance.id'),
     name: titleOf(span, node.proxy),
     proxy,
-    destination: proxy === '' || proxy === 'inbound' ? '' : attributeText(span.attributes, 'mesh.destination') || attributeText(span.attributes, 'server.address'),
+    destination:
+      proxy === '' || proxy === 'inbound'
+        ? ''
+        : attributeText(span.attributes, 'mesh.destination') || attributeText(span.attributes, 'server.address'),
     startMs: node.startMs,
     durationMs: node.endMs - node.startMs,
     error: errorOf(span),

@@ -22,9 +22,9 @@ const timer = setInterval(() => {
   http.createServer((request, response) => response.end('ok')).listen(Number(process.env.PORT), '127.0.0.1');
 }, Number(process.env.DELAY ?? 0));
 `;
-const noting = (delay: number, fields: object = {}) => ({
+const noting = (after: string, fields: object = {}) => ({
   command: ['node', 'noting.mjs'],
-  env: { DELAY: `${delay}` },
+  env: { AFTER: after },
   ...fields,
 });
 
@@ -102,7 +102,7 @@ describe('start order', () => {
   it('requests that come before a service is ready wait for it', async () => {
     const mesh = await createMesh(
       { 'noting.mjs': NOTING },
-      { services: { a: noting('', { env: { AFTER: 'go' } }) }, gateway: { routes: routesTo('a') } },
+      { services: { a: noting('go') }, gateway: { routes: routesTo('a') } },
     );
     const up = mesh.run('up', '--no-tui');
     await up.until(/a-1 +starting, pid/);

@@ -221,6 +221,28 @@ describe('what is given back', () => {
   });
 });
 
+describe('telemetry', () => {
+  it('is off but for what is secret', () => {
+    expect(mesh({}).telemetry).toEqual({
+      admin: null,
+      accessLog: null,
+      redactHeaders: ['authorization', 'cookie', 'proxy-authorization', 'set-cookie', 'x-api-key'],
+    });
+  });
+
+  it('is filled in', () => {
+    const services = { web: { command: 'x', accessLog: false }, orders: { command: 'x', accessLog: true } };
+    expect(mesh(services, { telemetry: { admin: 9090, accessLog: true, redactHeaders: ['X-Token', 'cookie'] } }).telemetry).toMatchObject({
+      admin: 9090,
+      accessLog: { file: path.join(BASE, '.mesh', 'access.log'), format: 'text', except: ['web'] },
+    });
+    const { accessLog } = mesh({}, { telemetry: { accessLog: { file: 'logs/a.log', format: 'json' } } }).telemetry;
+    expect(accessLog).toEqual({ file: path.join(BASE, 'logs', 'a.log'), format: 'json', except: [] });
+    expect(mesh({}, { telemetry: { redactHeaders: ['X-Token', 'Cookie'] } }).telemetry.redactHeaders.filter((name) => /token|^cookie/.test(name))).toEqual(['cookie', 'x-token']);
+    expect(mesh({}, { telemetry: { accessLog: false } }).telemetry.accessLog).toBeNull();
+  });
+});
+
 describe('precedence', () => {
   it('goes from defaults over the service to the route, field by field', () => {
     const { routes: resolvedRoutes, connectTimeoutMs } = service(

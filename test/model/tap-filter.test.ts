@@ -7,7 +7,8 @@ describe('a filter of a tap', () => {
     expect(statusRange('5xx')).toEqual([500, 599]);
     expect(statusRange('4XX')).toEqual([400, 499]);
     expect(statusRange('404')).toEqual([404, 404]);
-    for (const wrong of ['', '6xx', '0xx', '50', '5000', '5x', 'xx', '4xx ', '-40', '99']) expect(statusRange(wrong)).toBeNull();
+    for (const wrong of ['', '6xx', '0xx', '50', '5000', '5x', 'xx', '4xx ', '-40', '99'])
+      expect(statusRange(wrong)).toBeNull();
   });
 
   it('takes a header with or without its value', () => {
@@ -16,7 +17,9 @@ describe('a filter of a tap', () => {
   });
 
   it('is refused with what is allowed', () => {
-    expect(checkTapFilter({ ...ANY_REQUEST, status: '5xx', path: '/a', method: 'get', headers: [['x-a', '']] }).ok).toBe(true);
+    expect(
+      checkTapFilter({ ...ANY_REQUEST, status: '5xx', path: '/a', method: 'get', headers: [['x-a', '']] }).ok,
+    ).toBe(true);
     expect(checkTapFilter({ ...ANY_REQUEST, showHeaders: ['*'] }).ok).toBe(true);
     const hintOf = (part: object) => {
       const result = checkTapFilter({ ...ANY_REQUEST, ...part });

@@ -125,6 +125,16 @@ const table: [what: string, input: unknown, expected: string[]][] = [
   ['a negative weight', route({ backends: [{ weight: -1 }] }), ['C107 services.orders.routes[0].backends[0].weight']],
   ['too many attempts', service({ retries: { attempts: 101 } }), ['C107 services.orders.retries.attempts']],
   ['negative attempts', service({ retries: { attempts: -1 } }), ['C107 services.orders.retries.attempts']],
+  ['an admin port out of range', mesh({ telemetry: { admin: 0 } }), ['C107 telemetry.admin']],
+  ['an unknown log format', mesh({ telemetry: { accessLog: { format: 'xml' } } }), ['C104 telemetry.accessLog.format']],
+  ['an access log as text', mesh({ telemetry: { accessLog: 'access.log' } }), ['C102 telemetry.accessLog']],
+  ['a header to redact that is none', mesh({ telemetry: { redactHeaders: ['a b'] } }), ['C111 telemetry.redactHeaders[0]']],
+  ['an access log of a service as text', service({ accessLog: 'no' }), ['C102 services.orders.accessLog']],
+  [
+    'an admin port that the gateway has',
+    mesh({ telemetry: { admin: 8080 }, gateway: { http: 8080, routes: [] } }),
+    ['C209 telemetry.admin'],
+  ],
   ['no data plane', mesh({ proxies: 0 }), ['C107 proxies']],
   ['an upper-case service', mesh({}, { Orders: { command: 'x' } }), ['C108 services.Orders']],
   ['a service called gateway', mesh({}, { gateway: { command: 'x' } }), ['C108 services.gateway']],
@@ -294,6 +304,11 @@ const table: [what: string, input: unknown, expected: string[]][] = [
     'bad gRPC names',
     route({ matches: [{ grpc: { service: '/shop.Orders', method: 'a/b' } }] }),
     ['C121 services.orders.routes[0].matches[0].grpc.service', 'C121 services.orders.routes[0].matches[0].grpc.method'],
+  ],
+  [
+    'what is no collector',
+    mesh({ telemetry: { otlp: { endpoint: 'localhost:4318' } } }),
+    ['C122 telemetry.otlp.endpoint'],
   ],
 
   // Services

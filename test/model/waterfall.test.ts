@@ -25,7 +25,12 @@ describe('the waterfall of a trace', () => {
     const { rows, durationMs, time } = waterfall(trace);
     expect(durationMs).toBe(10);
     expect(time).toBe(new Date(BEGAN_MS).toISOString());
-    expect(rows.map(({ startMs, durationMs: took }) => [startMs, took])).toEqual([[0, 10], [1, 4], [2, 1], [6, 2]]);
+    expect(rows.map(({ startMs, durationMs: took }) => [startMs, took])).toEqual([
+      [0, 10],
+      [1, 4],
+      [2, 1],
+      [6, 2],
+    ]);
   });
 
   it('marks what the whole waited for, not what ran beside it', () => {
@@ -37,7 +42,9 @@ describe('the waterfall of a trace', () => {
       serviceSpan('before', 'a', 0, 1),
       serviceSpan('late', 'a', 8, 20),
     ]);
-    const critical = waterfall(trace).rows.filter((row) => row.critical).map(({ name }) => name);
+    const critical = waterfall(trace)
+      .rows.filter((row) => row.critical)
+      .map(({ name }) => name);
     expect(critical.sort()).toEqual(['a', 'before', 'inner', 'slow']);
   });
 
@@ -63,14 +70,17 @@ describe('the waterfall of a trace', () => {
         const { rows } = waterfall(traceOf(all));
         expect(new Set(rows.map(({ spanId }) => spanId))).toEqual(new Set(all.map(({ spanId }) => spanId)));
         expect(rows.length).toBe(new Set(rows.map(({ spanId }) => spanId)).size);
-        for (const [at, row] of rows.entries()) expect(row.depth).toBeLessThanOrEqual(at === 0 ? 0 : rows[at - 1].depth + 1);
+        for (const [at, row] of rows.entries())
+          expect(row.depth).toBeLessThanOrEqual(at === 0 ? 0 : rows[at - 1].depth + 1);
         for (const row of rows) expect(row.durationMs).toBeGreaterThanOrEqual(0);
       }),
     );
   });
 
   it('is not exhausted by a chain of many spans', () => {
-    const spans = Array.from({ length: 3_000 }, (_, at) => serviceSpan((at + 1).toString(16), at === 0 ? '' : at.toString(16), at, 4_000));
+    const spans = Array.from({ length: 3_000 }, (_, at) =>
+      serviceSpan((at + 1).toString(16), at === 0 ? '' : at.toString(16), at, 4_000),
+    );
     expect(waterfall(traceOf(spans)).rows.at(-1)?.depth).toBe(2_999);
   });
 
@@ -118,7 +128,11 @@ describe('folding the two proxies of a hop', () => {
       traceId: TRACE_ID,
       resourceSpans: [
         resourceSpans('gateway', [serviceSpan('a', '', 0, 10, side('gateway'))], true),
-        resourceSpans('web', [serviceSpan('b', 'a', 1, 9, failure), serviceSpan('d', 'c', 3, 7, side('outbound'))], true),
+        resourceSpans(
+          'web',
+          [serviceSpan('b', 'a', 1, 9, failure), serviceSpan('d', 'c', 3, 7, side('outbound'))],
+          true,
+        ),
         resourceSpans('web', [serviceSpan('c', 'b', 2, 8)]),
         resourceSpans('api', [serviceSpan('e', 'd', 4, 6, side('inbound'))], true),
       ],

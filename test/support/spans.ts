@@ -39,7 +39,13 @@ export function proxySpan(part: Partial<ProxySpan> = {}): ProxySpan {
 }
 
 /** A span in milliseconds after the beginning, as a service sends it. */
-export function serviceSpan(spanId: string, parentSpanId: string, fromMs: number, toMs: number, part: Partial<OtlpSpan> = {}): OtlpSpan {
+export function serviceSpan(
+  spanId: string,
+  parentSpanId: string,
+  fromMs: number,
+  toMs: number,
+  part: Partial<OtlpSpan> = {},
+): OtlpSpan {
   const nano = (ms: number) => `${BEGAN_MS + ms}000000`;
   return {
     traceId: TRACE_ID,

@@ -38,7 +38,6 @@ export const statRow = (fields: Partial<StatRow> = {}): StatRow => ({
   destination: 'orders',
   route: 'orders-1',
   subset: '',
-  direction: 'outbound',
   tls: true,
   requests: 100,
   requestsPerSecond: 10,

@@ -18,9 +18,10 @@ export function checkPorts({ config, report }: CheckContext): void {
       problem('MESH-C209', {
         path,
         message: `port ${port} is already that of ${other}`,
-        hint: path.startsWith('gateway') || path.startsWith('telemetry')
-          ? 'choose another port'
-          : 'choose another port, or leave it out to get a free one',
+        hint:
+          path.startsWith('gateway') || path.startsWith('telemetry')
+            ? 'choose another port'
+            : 'choose another port, or leave it out to get a free one',
       }),
     );
   };

@@ -36,7 +36,9 @@ const traces = either<TracesConfig | false>((input) => (input === false ? no : t
 const otlp = closed<OtlpConfig>('otlp', {
   endpoint: collectorUrl,
   headers: optional(dictionary('headers', headerName, headerValue)),
-  protocol: optional(oneOf<NonNullable<OtlpConfig['protocol']>>({ 'http/protobuf': true, 'http/json': true, grpc: true })),
+  protocol: optional(
+    oneOf<NonNullable<OtlpConfig['protocol']>>({ 'http/protobuf': true, 'http/json': true, grpc: true }),
+  ),
 });
 
 const accessLog = closed<AccessLogConfig>('the access log', {

@@ -64,10 +64,15 @@ function protocolOf(x: Exchange): RequestEvent['protocol'] {
 /** Microseconds are as exact as the clock. */
 const round = (ms: number): number => Math.round(ms * 1_000) / 1_000;
 
-const cut = (text: string): string => (text.length > MOST_VALUE_CHARACTERS ? `${text.slice(0, MOST_VALUE_CHARACTERS)}...` : text);
+const cut = (text: string): string =>
+  text.length > MOST_VALUE_CHARACTERS ? `${text.slice(0, MOST_VALUE_CHARACTERS)}...` : text;
 
 /** The headers asked for, as pairs. @param shown lowercase names; `*` is all */
-export function shownHeaders(headers: Headers | null, shown: ReadonlySet<string>, redacted: ReadonlySet<string>): [string, string][] {
+export function shownHeaders(
+  headers: Headers | null,
+  shown: ReadonlySet<string>,
+  redacted: ReadonlySet<string>,
+): [string, string][] {
   const pairs: [string, string][] = [];
   if (headers === null) return pairs;
   const all = shown.has('*');
@@ -85,7 +90,8 @@ export type ExchangeTest = (x: Exchange, durationMs: number) => boolean;
 export function compileTapFilter(filter: TapFilter): ExchangeTest | null {
   const tests: ExchangeTest[] = [];
   const { service, from, to, route, path, minDurationMs, headers } = filter;
-  if (service !== '') tests.push(({ counter }) => counter!.key.source === service || counter!.key.destination === service);
+  if (service !== '')
+    tests.push(({ counter }) => counter!.key.source === service || counter!.key.destination === service);
   if (from !== '') tests.push((x) => x.counter!.key.source === from);
   if (to !== '') tests.push((x) => x.counter!.key.destination === to);
   if (route !== '') tests.push((x) => x.counter!.key.route === route || x.outerRoute?.name === route);

@@ -116,7 +116,8 @@ function proxySpan(x: Exchange, startMs: number, durationMs: number): ProxySpan 
   const route = x.outerRoute ?? x.route;
   // Which match of the gateway's route it was is not known any more once the service's own route has been found.
   const matches = route?.spec.matches ?? [];
-  const match = (route === x.route ? matches[x.matchIndex] : matches.length === 1 ? matches[0] : undefined)?.path ?? null;
+  const match =
+    (route === x.route ? matches[x.matchIndex] : matches.length === 1 ? matches[0] : undefined)?.path ?? null;
   return {
     traceId: x.traceId,
     spanId: x.spanId,

@@ -28,7 +28,11 @@ export function parseTapFilter(service: string | undefined, flags: TapFlags, sta
   const known = knownServices(status, named);
   if (!known.ok) return known;
   if (flags.to === 'gateway') {
-    return fail({ code: 'MESH-U102', message: 'no request in the mesh is sent to the gateway', hint: 'did you mean `--from gateway`?' });
+    return fail({
+      code: 'MESH-U102',
+      message: 'no request in the mesh is sent to the gateway',
+      hint: 'did you mean `--from gateway`?',
+    });
   }
   const minDuration = flags['min-duration'] === undefined ? ok(0) : parseLimit('--min-duration', flags['min-duration']);
   if (!minDuration.ok) return minDuration;
@@ -53,10 +57,24 @@ export function parseTapFilter(service: string | undefined, flags: TapFlags, sta
 const EDGE_COLUMNS = { least: 16, most: 40 };
 
 const GRPC_NAMES = [
-  'OK', 'CANCELLED', 'UNKNOWN', 'INVALID_ARGUMENT', 'DEADLINE_EXCEEDED', 'NOT_FOUND', 'ALREADY_EXISTS', 'PERMISSION_DENIED',
-  'RESOURCE_EXHAUSTED', 'FAILED_PRECONDITION', 'ABORTED', 'OUT_OF_RANGE', 'UNIMPLEMENTED', 'INTERNAL', 'UNAVAILABLE',
-  'DATA_LOSS', 'UNAUTHENTICATED',
-]; // prettier-ignore
+  'OK',
+  'CANCELLED',
+  'UNKNOWN',
+  'INVALID_ARGUMENT',
+  'DEADLINE_EXCEEDED',
+  'NOT_FOUND',
+  'ALREADY_EXISTS',
+  'PERMISSION_DENIED',
+  'RESOURCE_EXHAUSTED',
+  'FAILED_PRECONDITION',
+  'ABORTED',
+  'OUT_OF_RANGE',
+  'UNIMPLEMENTED',
+  'INTERNAL',
+  'UNAVAILABLE',
+  'DATA_LOSS',
+  'UNAUTHENTICATED',
+];
 
 /** Formats requests as `10:00:01.234  web → orders  GET /x  200  1.2 ms  UF`, with more below where `wide` or headers are asked for. */
 export function createTapFormat(style: Style, { wide }: { wide: boolean }): (event: RequestEvent) => string[] {
@@ -80,8 +98,10 @@ export function createTapFormat(style: Style, { wide }: { wide: boolean }): (eve
     if (event.retries > 0) words.push(style.yellow(`${event.retries} ${event.retries === 1 ? 'retry' : 'retries'}`));
     const lines = [words.join('  ')];
     if (wide) lines.push(style.dim(`    ${details(event)}`));
-    for (const [name, value] of event.requestHeaders) lines.push(`    ${style.dim('>')} ${style.cyan(plain(name))}: ${plain(value)}`);
-    for (const [name, value] of event.responseHeaders) lines.push(`    ${style.dim('<')} ${style.cyan(plain(name))}: ${plain(value)}`);
+    for (const [name, value] of event.requestHeaders)
+      lines.push(`    ${style.dim('>')} ${style.cyan(plain(name))}: ${plain(value)}`);
+    for (const [name, value] of event.responseHeaders)
+      lines.push(`    ${style.dim('<')} ${style.cyan(plain(name))}: ${plain(value)}`);
     return lines;
   };
 }
@@ -125,14 +145,17 @@ export function duration(ms: number): string {
 /** Why nothing is to be seen. @param filtered requests that were seen and did not match */
 export function explainSilence(filter: TapFilter, filtered: number, waitedMs: number, status: MeshStatus): string {
   const seconds = `${Math.round(waitedMs / 1_000)} s`;
-  const down = status.services.filter(({ name }) => [filter.service, filter.from, filter.to].includes(name)).flatMap(whyDown);
+  const down = status.services
+    .filter(({ name }) => [filter.service, filter.from, filter.to].includes(name))
+    .flatMap(whyDown);
   if (down.length > 0) return `nothing matches: ${down.join('; ')}`;
   if (filtered > 0) {
     const requests = filtered === 1 ? '1 request was' : `${filtered} requests were`;
     return `nothing matches: ${requests} seen in ${seconds} and filtered out by ${restrictions(filter).join(', ') || 'the filter'}`;
   }
   const { http, https } = status.gateway;
-  const url = http !== undefined ? `http://127.0.0.1:${http}/` : https !== undefined ? `https://localhost:${https}/` : '';
+  const url =
+    http !== undefined ? `http://127.0.0.1:${http}/` : https !== undefined ? `https://localhost:${https}/` : '';
   const idle = status.services.filter(({ external, task }) => !external && !task).flatMap(whyDown);
   const hint = idle.length > 0 ? `; ${idle.slice(0, 3).join('; ')}` : url === '' ? '' : `; try \`curl ${url}\``;
   return `no traffic at all in ${seconds}${hint}`;

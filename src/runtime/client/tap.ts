@@ -17,7 +17,7 @@ export interface TapOutput {
 export async function followTap(
   client: Pick<ControlClient, 'tap' | 'status'>,
   filter: TapFilter,
-  { count, abort }: { count: number; abort: AbortController },
+  { count, signal }: { count: number; signal: AbortSignal },
   output: TapOutput,
 ): Promise<void> {
   let shown = 0;
@@ -29,7 +29,7 @@ export async function followTap(
     const text = explainSilence(filter, filtered, performance.now() - beganMs, await client.status());
     // The numbers in it grow; it is news only if the reason is another.
     const reason = text.replaceAll(/\d+/g, '');
-    if (shown > 0 || abort.signal.aborted || reason === said) return;
+    if (shown > 0 || signal.aborted || reason === said) return;
     said = reason;
     output.remark(text);
   };
@@ -40,7 +40,7 @@ export async function followTap(
     dropped = 0;
   }, DROPPED_INTERVAL_MS);
   try {
-    for await (const batch of client.tap(filter, abort.signal)) {
+    for await (const batch of client.tap(filter, signal)) {
       filtered += batch.filtered;
       dropped += batch.dropped;
       const events = count > 0 ? batch.events.slice(0, count - shown) : batch.events;

@@ -1,6 +1,5 @@
-import { stripVTControlCharacters } from 'node:util';
-import type { LogLine } from '../../model/status.ts';
 import { fail, ok, type Result } from '../../model/result.ts';
+import type { LogLine } from '../../model/status.ts';
 import { describeCut, type Trace, type TraceQuery, type TraceSummary } from '../../model/trace.ts';
 import { foldHops, type SpanNote, type SpanRow, type Waterfall, waterfall } from '../../model/waterfall.ts';
 import type { ControlClient } from '../control/client.ts';
@@ -36,7 +35,13 @@ export function parseTraceQuery(given: {
       return fail({ code: 'MESH-U102', message, hint: 'try 5m, or 2026-05-01T12:00:00Z' });
     }
   }
-  return ok({ service: given.service ?? '', errorsOnly: given.error, minDurationMs: least.value, sinceMs, limit: given.limit });
+  return ok({
+    service: given.service ?? '',
+    errorsOnly: given.error,
+    minDurationMs: least.value,
+    sinceMs,
+    limit: given.limit,
+  });
 }
 
 /** `mesh trace`: one line for each, the latest first. */
@@ -80,7 +85,8 @@ export async function linesOfTrace(client: ControlClient, trace: Trace): Promise
   const found: LogLine[] = [];
   const query = { services, tail: null, sinceMs, follow: false };
   for await (const lines of client.logs(query, new AbortController().signal)) {
-    for (const line of lines) if (line.text.includes(trace.traceId) && Date.parse(line.time) <= untilMs) found.push(line);
+    for (const line of lines)
+      if (line.text.includes(trace.traceId) && Date.parse(line.time) <= untilMs) found.push(line);
     if (found.length >= MOST_LOG_LINES) break;
   }
   return found.slice(0, MOST_LOG_LINES);
@@ -110,11 +116,19 @@ export function renderTrace(
     ...renderNotes(fall.notes, style, columns),
     ...renderLines(lines, fall, style),
     ...renderCuts(trace, style),
-    ...(rows.some(({ orphan }) => orphan) ? ['', style.dim('? the span above it is not here: not sampled, not sent, or not yet')] : []),
+    ...(rows.some(({ orphan }) => orphan)
+      ? ['', style.dim('? the span above it is not here: not sampled, not sent, or not yet')]
+      : []),
   ];
 }
 
-function renderRows(rows: readonly SpanRow[], fall: Waterfall, style: Style, columns: number | null, wide: boolean): string[] {
+function renderRows(
+  rows: readonly SpanRow[],
+  fall: Waterfall,
+  style: Style,
+  columns: number | null,
+  wide: boolean,
+): string[] {
   const [title, ...body] = table(
     rows,
     [
@@ -124,13 +138,28 @@ function renderRows(rows: readonly SpanRow[], fall: Waterfall, style: Style, col
         paint: (text, { service }) => style.ofName(service, text),
         shrinkTo: 8,
       },
-      { title: 'SPAN', value: (row) => spanText(row, wide), paint: (text, row) => paintSpan(style, text, row), shrinkTo: 20 },
+      {
+        title: 'SPAN',
+        value: (row) => spanText(row, wide),
+        paint: (text, row) => paintSpan(style, text, row),
+        shrinkTo: 20,
+      },
       { title: 'DURATION', value: ({ durationMs }) => inMs(durationMs), align: 'right' },
-      { title: `|${'-'.repeat(BAR - 2)}|`, value: (row) => bar(row, fall.durationMs), paint: (text, row) => (row.error === '' ? style.green(text) : style.red(text)) },
+      {
+        title: `|${'-'.repeat(BAR - 2)}|`,
+        value: (row) => bar(row, fall.durationMs),
+        paint: (text, row) => (row.error === '' ? style.green(text) : style.red(text)),
+      },
     ],
     { columns, title: style.bold },
   );
-  return [title, ...body.flatMap((line, at) => [line, ...rows[at].notes.map((note) => noteText(note, rows[at].depth, style, columns))])];
+  return [
+    title,
+    ...body.flatMap((line, at) => [
+      line,
+      ...rows[at].notes.map((note) => noteText(note, rows[at].depth, style, columns)),
+    ]),
+  ];
 }
 
 function spanText(row: SpanRow, wide: boolean): string {
@@ -161,7 +190,14 @@ function noteText(note: SpanNote, depth: number, style: Style, columns: number |
   const lead = `${'  '.repeat(Math.min(depth, 20) + 1)}· ${inMs(note.atMs)} `;
   const text = `${note.level === '' ? '' : `${note.level} `}${clean(note.text)}`;
   const cut = truncate(text, Math.max(20, (columns ?? MOST_NOTE) - lead.length));
-  return style.dim(lead) + (note.level === 'error' || note.level === 'fatal' ? style.red(cut) : note.level === 'warn' ? style.yellow(cut) : cut);
+  return (
+    style.dim(lead) +
+    (note.level === 'error' || note.level === 'fatal'
+      ? style.red(cut)
+      : note.level === 'warn'
+        ? style.yellow(cut)
+        : cut)
+  );
 }
 
 function renderLines(lines: readonly LogLine[], fall: Waterfall, style: Style): string[] {
@@ -180,8 +216,8 @@ function renderLines(lines: readonly LogLine[], fall: Waterfall, style: Style): 
 const renderCuts = ({ cuts }: Trace, style: Style): string[] =>
   cuts.length === 0 ? [] : ['', ...cuts.map((cut) => style.yellow(`! ${clean(describeCut(cut))}`))];
 
-/** Text of somebody else without anything that a terminal would obey. */
-const clean = (text: string): string => printable(stripVTControlCharacters(text));
+/** Text of somebody else without anything that a terminal would obey, colours included: names are cut to fit. */
+const clean = (text: string): string => printable(text.replaceAll('\u001b', '␛').replaceAll('\t', ' '));
 
 /** Milliseconds in three significant figures; a hop takes less than one. */
 function inMs(ms: number): string {

@@ -27,20 +27,31 @@ export function renderStats(rows: readonly StatRow[], style: Style, { by, column
     subset: [name('SERVICE', (row) => row.destination), name('SUBSET', (row) => row.subset)],
     service: [name('SERVICE', (row) => row.destination)],
   };
-  const number = (title: string, value: (row: StatRow) => string): Column<StatRow> => ({ title, value, align: 'right' });
+  const number = (title: string, value: (row: StatRow) => string): Column<StatRow> => ({
+    title,
+    value,
+    align: 'right',
+  });
   return table(
     rows,
     [
       ...names[by],
       number('REQUESTS', ({ requests }) => String(requests)),
       number('RPS', ({ requestsPerSecond }) => rate(requestsPerSecond)),
-      { ...number('SUCCESS', ({ successRate }) => percent(successRate)), paint: (text, row) => paintSuccess(style, row, text) },
+      {
+        ...number('SUCCESS', ({ successRate }) => percent(successRate)),
+        paint: (text, row) => paintSuccess(style, row, text),
+      },
       number('P50', ({ p50Ms }) => duration(p50Ms)),
       number('P95', ({ p95Ms }) => duration(p95Ms)),
       number('P99', ({ p99Ms }) => duration(p99Ms)),
       number('ACTIVE', ({ active }) => String(active)),
       number('RETRIES', ({ retries }) => String(retries)),
-      { title: 'TLS', value: ({ tls }) => (tls ? 'mTLS' : 'plain'), paint: (text, { tls }) => (tls ? style.green(text) : style.yellow(text)) },
+      {
+        title: 'TLS',
+        value: ({ tls }) => (tls ? 'mTLS' : 'plain'),
+        paint: (text, { tls }) => (tls ? style.green(text) : style.yellow(text)),
+      },
     ],
     { columns, title: style.bold },
   );
@@ -49,7 +60,8 @@ export function renderStats(rows: readonly StatRow[], style: Style, { by, column
 export const rate = (perSecond: number): string => perSecond.toFixed(perSecond < 10 ? 1 : 0);
 
 /** Never rounded up to 100 %: one failure in a million is one. */
-export const percent = (share: number): string => (share >= 1 ? '100 %' : `${(Math.floor(share * 1_000) / 10).toFixed(1)} %`);
+export const percent = (share: number): string =>
+  share >= 1 ? '100 %' : `${(Math.floor(share * 1_000) / 10).toFixed(1)} %`;
 
 function paintSuccess(style: Style, { successRate }: StatRow, text: string): string {
   if (successRate >= 1) return style.green(text);

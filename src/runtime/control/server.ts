@@ -18,6 +18,13 @@ import type { MeshControl, MeshNotice } from './mesh-control.ts';
 import { loadControlService } from './proto.ts';
 import { type TraceQueryMessage, traceQueryFromWire, traceSummaryToWire, traceToWire } from './trace-wire.ts';
 import {
+  groupingFromWire,
+  type StatsRequest,
+  tapBatchToWire,
+  tapFilterFromWire,
+  type tapFilterToWire,
+} from './traffic-wire.ts';
+import {
   certificateToWire,
   endpointToWire,
   logLineToWire,
@@ -27,7 +34,6 @@ import {
   problemToWire,
   statusToWire,
 } from './wire.ts';
-import { groupingFromWire, type StatsRequest, tapBatchToWire, tapFilterFromWire, type tapFilterToWire } from './traffic-wire.ts';
 
 export interface ControlServer {
   /** Ends all streams, lets replies leave, removes the socket. */

@@ -30,7 +30,12 @@ function directionFromWire(wire: string): Direction | '' {
   return wire === DIRECTIONS.outbound ? 'outbound' : '';
 }
 
-const PROTOCOLS = { http: 'PROTOCOL_HTTP', http2: 'PROTOCOL_HTTP2', grpc: 'PROTOCOL_GRPC', tcp: 'PROTOCOL_TCP' } as const;
+const PROTOCOLS = {
+  http: 'PROTOCOL_HTTP',
+  http2: 'PROTOCOL_HTTP2',
+  grpc: 'PROTOCOL_GRPC',
+  tcp: 'PROTOCOL_TCP',
+} as const;
 
 function protocolFromWire(wire: string): RequestEvent['protocol'] {
   return wire.slice('PROTOCOL_'.length).toLowerCase() as RequestEvent['protocol'];

@@ -57,7 +57,11 @@ export class AccessLog {
       if (now - this.checkedAtMs >= CHECK_INTERVAL_MS) await this.reopenIfMoved(now);
       await this.file!.appendFile(text);
     } catch (error) {
-      if (!this.failing) this.options.onNotice('warning', `the access log ${this.options.settings.file} cannot be written: ${(error as Error).message}`);
+      if (!this.failing)
+        this.options.onNotice(
+          'warning',
+          `the access log ${this.options.settings.file} cannot be written: ${(error as Error).message}`,
+        );
       this.failing = true;
       this.failedAtMs = now;
       await this.file?.close().catch(() => undefined);

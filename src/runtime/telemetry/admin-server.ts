@@ -22,8 +22,9 @@ export interface AdminServer {
 
 /** Serves `/metrics` and `/healthz` on 127.0.0.1, for reading only. @returns MESH-N106 if the port cannot be had */
 export async function openAdminServer(port: number, content: AdminContent): Promise<Result<AdminServer>> {
-  const server = http.createServer({ requestTimeout: REQUEST_TIMEOUT_MS, headersTimeout: REQUEST_TIMEOUT_MS }, (request, response) =>
-    answer(request, response, content),
+  const server = http.createServer(
+    { requestTimeout: REQUEST_TIMEOUT_MS, headersTimeout: REQUEST_TIMEOUT_MS },
+    (request, response) => answer(request, response, content),
   );
   server.maxConnections = MOST_CONNECTIONS;
   const error = await new Promise<NodeJS.ErrnoException | null>((resolve) => {
@@ -41,40 +42,62 @@ export async function openAdminServer(port: number, content: AdminContent): Prom
   });
 }
 
+interface Reply {
+  status: number;
+  text: string;
+  headers?: http.OutgoingHttpHeaders;
+}
+
 function answer(request: http.IncomingMessage, response: http.ServerResponse, content: AdminContent): void {
+  const { status, text, headers } = replyTo(request, content);
+  const body = Buffer.from(text);
+  response.writeHead(status, {
+    'content-type': 'text/plain; charset=utf-8',
+    'content-length': body.length,
+    'cache-control': 'no-store',
+    ...headers,
+  });
+  response.end(request.method === 'HEAD' ? undefined : body);
+}
+
+function replyTo({ method, url, headers }: http.IncomingMessage, content: AdminContent): Reply {
   // A page in a browser must not read what it is not for, by a name that it lets point here.
-  const host = (request.headers.host ?? '').replace(/:\d+$/, '');
-  const send = (status: number, type: string, text: string, headers: http.OutgoingHttpHeaders = {}) => {
-    const body = Buffer.from(text);
-    response.writeHead(status, { 'content-type': type, 'content-length': body.length, 'cache-control': 'no-store', ...headers });
-    response.end(request.method === 'HEAD' ? undefined : body);
-  };
-  const say = (status: number, text: string, headers?: http.OutgoingHttpHeaders) =>
-    send(status, 'text/plain; charset=utf-8', `${text}\n`, headers);
-  if (!['127.0.0.1', 'localhost', '[::1]'].includes(host)) return say(421, 'this is the admin server of a mesh, for 127.0.0.1 and localhost');
-  if (request.method !== 'GET' && request.method !== 'HEAD') return say(405, 'for reading only', { allow: 'GET, HEAD' });
-  switch (request.url?.split('?', 1)[0]) {
+  const host = (headers.host ?? '').replace(/:\d+$/, '');
+  if (!['127.0.0.1', 'localhost', '[::1]'].includes(host)) {
+    return { status: 421, text: 'this is the admin server of a mesh, for 127.0.0.1 and localhost\n' };
+  }
+  if (method !== 'GET' && method !== 'HEAD') {
+    return { status: 405, text: 'for reading only\n', headers: { allow: 'GET, HEAD' } };
+  }
+  switch (url?.split('?', 1)[0]) {
     case '/metrics':
-      return send(200, PROMETHEUS_TEXT, content.metrics());
+      return { status: 200, text: content.metrics(), headers: { 'content-type': PROMETHEUS_TEXT } };
     case '/healthz': {
       const unhealthy = content.unhealthy();
-      return say(unhealthy === null ? 200 : 503, unhealthy ?? 'ok');
+      return { status: unhealthy === null ? 200 : 503, text: `${unhealthy ?? 'ok'}\n` };
     }
     case '/':
-      return say(200, '/metrics\n/healthz');
+      return { status: 200, text: '/metrics\n/healthz\n' };
     default:
-      return say(404, 'there is /metrics and /healthz');
+      return { status: 404, text: 'there is /metrics and /healthz\n' };
   }
 }
 
 async function portProblem(port: number, error: string) {
   const path = ['telemetry', 'admin'];
   if (error === 'EACCES') {
-    return problem('MESH-N102', { message: `port ${port} of the admin server needs the rights of root`, hint: 'choose a port above 1023', path });
+    return problem('MESH-N102', {
+      message: `port ${port} of the admin server needs the rights of root`,
+      hint: 'choose a port above 1023',
+      path,
+    });
   }
   const owner = await portOwner(port);
   return problem('MESH-N106', {
-    message: owner === null ? `port ${port} of the admin server cannot be used: ${error}` : `port ${port} of the admin server is held by ${describeOwner(owner)}`,
+    message:
+      owner === null
+        ? `port ${port} of the admin server cannot be used: ${error}`
+        : `port ${port} of the admin server is held by ${describeOwner(owner)}`,
     hint: 'stop that process, or choose another port in mesh.config.ts',
     path,
   });

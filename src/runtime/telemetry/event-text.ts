@@ -18,7 +18,10 @@ export function eventDocument(event: RequestEvent, withHeaders = false): object 
 
 /** One line of JSON; the control characters that JSON lets pass are escaped too, since some terminals obey them. */
 export function jsonLine(document: object): string {
-  return JSON.stringify(document).replace(/[\u007f-\u009f\u2028\u2029]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`);
+  return JSON.stringify(document).replace(
+    /[\u007f-\u009f\u2028\u2029]/g,
+    (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
 }
 
 /** Text of somebody else, without anything that a terminal would obey. */

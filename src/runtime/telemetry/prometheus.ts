@@ -44,14 +44,30 @@ export function renderMetrics({ series, status, certificates, connections, proce
   const metric = (name: string, type: string, help: string, samples: readonly Sample[]): void => {
     if (samples.length === 0) return;
     out.push(`# HELP ${name} ${escapeHelp(help)}`, `# TYPE ${name} ${type}`);
-    for (const { suffix = '', labels, value } of samples) out.push(`${name}${suffix}${labelText(labels)} ${valueText(value)}`);
+    for (const { suffix = '', labels, value } of samples)
+      out.push(`${name}${suffix}${labelText(labels)} ${valueText(value)}`);
   };
   const counter = (name: string, help: string, of: (each: TrafficSeries) => number) =>
-    metric(name, 'counter', help, series.map((each) => ({ labels: labelsOf(each), value: of(each) })));
+    metric(
+      name,
+      'counter',
+      help,
+      series.map((each) => ({ labels: labelsOf(each), value: of(each) })),
+    );
 
   counter('request_total', 'Requests.', (each) => each.totals.requests);
-  metric('response_total', 'counter', 'Responses, and requests that ended without one (status_code 0).', series.flatMap(responses));
-  metric('response_latency_ms', 'histogram', 'Milliseconds from the head of a request to the end of its response.', series.flatMap(latency));
+  metric(
+    'response_total',
+    'counter',
+    'Responses, and requests that ended without one (status_code 0).',
+    series.flatMap(responses),
+  );
+  metric(
+    'response_latency_ms',
+    'histogram',
+    'Milliseconds from the head of a request to the end of its response.',
+    series.flatMap(latency),
+  );
   counter('request_retry_total', 'Tries beyond the first.', (each) => each.totals.retries);
   counter('request_bytes_total', 'Bytes of request bodies.', (each) => each.totals.requestBytes);
   counter('response_bytes_total', 'Bytes of response bodies.', (each) => each.totals.responseBytes);
@@ -62,24 +78,50 @@ export function renderMetrics({ series, status, certificates, connections, proce
     series.map((each) => ({ labels: labelsOf(each), value: Math.max(0, each.active) })),
   );
   metric('tcp_open_connections', 'gauge', 'Open connections of clients to the proxies.', openConnections(connections));
-  metric('response_flags_total', 'counter', "Responses that a proxy made or cut off, by Envoy's response flag.", byKey(status.traffic.flags, 'flag'));
-  metric('refused_peers_total', 'counter', 'Peers that mutual TLS refused.', byKey(status.traffic.refusedPeers, 'reason'));
+  metric(
+    'response_flags_total',
+    'counter',
+    "Responses that a proxy made or cut off, by Envoy's response flag.",
+    byKey(status.traffic.flags, 'flag'),
+  );
+  metric(
+    'refused_peers_total',
+    'counter',
+    'Peers that mutual TLS refused.',
+    byKey(status.traffic.refusedPeers, 'reason'),
+  );
   metric(
     'identity_cert_expiration_timestamp_seconds',
     'gauge',
     'When the certificate of a service expires, in seconds since the epoch.',
-    certificates.map(({ service, spiffeId, notAfter }) => ({ labels: { service, identity: spiffeId }, value: Date.parse(notAfter) / 1_000 })),
+    certificates.map(({ service, spiffeId, notAfter }) => ({
+      labels: { service, identity: spiffeId },
+      value: Date.parse(notAfter) / 1_000,
+    })),
   );
   metric('service_instance_up', 'gauge', 'Whether an instance is ready.', instances(status));
   metric('service_instance_restarts_total', 'counter', 'Restarts of an instance.', restarts(status));
-  metric('mesh_config_version', 'gauge', 'Version of the configuration that the proxies run on.', [{ labels: { mesh: status.mesh }, value: status.config.version }]);
-  metric('mesh_config_valid', 'gauge', 'Whether the configuration that was saved last is in force.', [
-    { labels: { mesh: status.mesh }, value: status.config.problems.some(({ severity }) => severity !== 'warning') ? 0 : 1 },
+  metric('mesh_config_version', 'gauge', 'Version of the configuration that the proxies run on.', [
+    { labels: { mesh: status.mesh }, value: status.config.version },
   ]);
-  metric('data_planes', 'gauge', 'Data-plane processes that run.', [{ labels: {}, value: status.dataPlanePids.length }]);
-  metric('process_start_time_seconds', 'gauge', 'When the daemon was started, in seconds since the epoch.', [{ labels: {}, value: process.startedAt }]);
-  metric('process_resident_memory_bytes', 'gauge', 'Memory of the daemon.', [{ labels: {}, value: process.residentBytes }]);
-  metric('process_cpu_seconds_total', 'counter', 'Processor time of the daemon.', [{ labels: {}, value: process.cpuSeconds }]);
+  metric('mesh_config_valid', 'gauge', 'Whether the configuration that was saved last is in force.', [
+    {
+      labels: { mesh: status.mesh },
+      value: status.config.problems.some(({ severity }) => severity !== 'warning') ? 0 : 1,
+    },
+  ]);
+  metric('data_planes', 'gauge', 'Data-plane processes that run.', [
+    { labels: {}, value: status.dataPlanePids.length },
+  ]);
+  metric('process_start_time_seconds', 'gauge', 'When the daemon was started, in seconds since the epoch.', [
+    { labels: {}, value: process.startedAt },
+  ]);
+  metric('process_resident_memory_bytes', 'gauge', 'Memory of the daemon.', [
+    { labels: {}, value: process.residentBytes },
+  ]);
+  metric('process_cpu_seconds_total', 'counter', 'Processor time of the daemon.', [
+    { labels: {}, value: process.cpuSeconds },
+  ]);
   return `${out.join('\n')}\n`;
 }
 
@@ -94,7 +136,8 @@ function responses(each: TrafficSeries): Sample[] {
   const labels = labelsOf(each);
   const { responses: ended, failedByClass, grpcStatuses } = each.totals;
   const add = (classification: string, code: string, grpc: string, value: number) => {
-    if (value > 0) samples.push({ labels: { ...labels, classification, status_code: code, grpc_status_code: grpc }, value });
+    if (value > 0)
+      samples.push({ labels: { ...labels, classification, status_code: code, grpc_status_code: grpc }, value });
   };
   let grpcSuccesses = 0;
   let grpcFailures = 0;
@@ -133,7 +176,8 @@ function latency(each: TrafficSeries): Sample[] {
 
 function openConnections(dataPlanes: Exposition['connections']): Sample[] {
   const sums = new Map<string, number>();
-  for (const counts of dataPlanes) for (const [key, n] of Object.entries(counts)) sums.set(key, (sums.get(key) ?? 0) + n);
+  for (const counts of dataPlanes)
+    for (const [key, n] of Object.entries(counts)) sums.set(key, (sums.get(key) ?? 0) + n);
   return [...sums].sort().map(([key, value]) => {
     const space = key.indexOf(' ');
     return { labels: { direction: key.slice(0, space), service: key.slice(space + 1) }, value };
@@ -149,12 +193,17 @@ const instances = ({ services }: MeshStatus): Sample[] =>
   services
     .filter(({ external, task }) => !external && !task)
     .flatMap(({ name, instances: each }) =>
-      each.map(({ id, subset, state }) => ({ labels: { service: name, instance: id, subset }, value: state === 'ready' ? 1 : 0 })),
+      each.map(({ id, subset, state }) => ({
+        labels: { service: name, instance: id, subset },
+        value: state === 'ready' ? 1 : 0,
+      })),
     );
 
 const restarts = ({ services }: MeshStatus): Sample[] =>
   services.flatMap(({ name, external, instances: each }) =>
-    external ? [] : each.map((instance) => ({ labels: { service: name, instance: instance.id }, value: instance.restarts })),
+    external
+      ? []
+      : each.map((instance) => ({ labels: { service: name, instance: instance.id }, value: instance.restarts })),
   );
 
 function labelText(labels: Labels): string {

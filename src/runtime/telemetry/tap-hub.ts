@@ -90,7 +90,11 @@ async function* read(tap: OpenTap, signal: AbortSignal, close: () => void): Asyn
       for (let at = 0; at === 0 || at < events.length; at += MOST_IN_BATCH) {
         if (signal.aborted) return;
         const first = at === 0;
-        yield { events: events.slice(at, at + MOST_IN_BATCH), dropped: first ? dropped : 0, filtered: first ? filtered : 0 };
+        yield {
+          events: events.slice(at, at + MOST_IN_BATCH),
+          dropped: first ? dropped : 0,
+          filtered: first ? filtered : 0,
+        };
       }
     }
   } finally {

@@ -1,9 +1,9 @@
+import { deepEqual } from '../../model/deep-equal.ts';
 import type { StatGrouping, StatRow, TapBatch, TapFilter } from '../../model/events.ts';
 import { ANY_REQUEST } from '../../model/events.ts';
 import type { ResolvedTelemetry } from '../../model/resolved.ts';
 import type { Problem } from '../../model/result.ts';
 import type { CertificateStatus, MeshStatus, TrafficStatus } from '../../model/status.ts';
-import { deepEqual } from '../../model/deep-equal.ts';
 import type { TapSpec, TrafficTotals } from '../../proxy/channel.ts';
 import type { CounterData } from '../../proxy/telemetry/counters.ts';
 import type { Clock, Timer } from '../clock.ts';
@@ -112,7 +112,11 @@ export class Telemetry {
       status: this.options.status(),
       certificates: this.options.certificates(),
       connections: [...this.totals.values()].map(({ connections }) => connections),
-      process: { startedAt: this.startedAt, residentBytes: process.memoryUsage.rss(), cpuSeconds: (user + system) / 1e6 },
+      process: {
+        startedAt: this.startedAt,
+        residentBytes: process.memoryUsage.rss(),
+        cpuSeconds: (user + system) / 1e6,
+      },
     });
   }
 
@@ -144,14 +148,21 @@ export class Telemetry {
   }
 
   private async openAdmin(port: number): Promise<void> {
-    const opened = await openAdminServer(port, { metrics: () => this.metrics(), unhealthy: () => unhealthy(this.options.status()) });
+    const opened = await openAdminServer(port, {
+      metrics: () => this.metrics(),
+      unhealthy: () => unhealthy(this.options.status()),
+    });
     if (opened.ok) this.admin = opened.value;
     else this.options.onNotice('error', opened.problems[0].message, opened.problems);
   }
 
   private startAccessLog(settings: NonNullable<ResolvedTelemetry['accessLog']>): void {
     const abort = new AbortController();
-    const log = new AccessLog({ settings, now: () => this.options.clock.now(), onNotice: (level, text) => this.options.onNotice(level, text) });
+    const log = new AccessLog({
+      settings,
+      now: () => this.options.clock.now(),
+      onNotice: (level, text) => this.options.onNotice(level, text),
+    });
     // The caller's side sees every request once, what never reached a service included.
     const ended = log.follow(this.hub.open({ ...ANY_REQUEST, direction: 'outbound' }, abort.signal));
     this.accessLog = { abort, ended };

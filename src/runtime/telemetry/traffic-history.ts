@@ -104,7 +104,19 @@ export function createTrafficHistory({ now, subsetOf }: TrafficHistoryOptions): 
     let series = all.get(id);
     if (series === undefined) {
       if (all.size >= MOST_SERIES) forgetQuietest(all);
-      series = { source, destination, route, subset, direction, tls, active: 0, totals: noTotals(), lastMs: 0, fine: [], coarse: [] };
+      series = {
+        source,
+        destination,
+        route,
+        subset,
+        direction,
+        tls,
+        active: 0,
+        totals: noTotals(),
+        lastMs: 0,
+        fine: [],
+        coarse: [],
+      };
       all.set(id, series);
     }
     return series;
@@ -167,7 +179,10 @@ export function createTrafficHistory({ now, subsetOf }: TrafficHistoryOptions): 
 }
 
 const byName = (a: StatRow, b: StatRow): number =>
-  compare(a.source, b.source) || compare(a.destination, b.destination) || compare(a.route, b.route) || compare(a.subset, b.subset);
+  compare(a.source, b.source) ||
+  compare(a.destination, b.destination) ||
+  compare(a.route, b.route) ||
+  compare(a.subset, b.subset);
 
 const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
 
@@ -221,7 +236,17 @@ const noTotals = (): TrafficTotals => ({
 const NO_BUCKETS = new Uint32Array(0);
 
 function emptyInterval(second: number): Interval {
-  return { second, requests: 0, ended: 0, failures: 0, retries: 0, requestBytes: 0, responseBytes: 0, maxMs: 0, latency: NO_BUCKETS };
+  return {
+    second,
+    requests: 0,
+    ended: 0,
+    failures: 0,
+    retries: 0,
+    requestBytes: 0,
+    responseBytes: 0,
+    maxMs: 0,
+    latency: NO_BUCKETS,
+  };
 }
 
 /** The interval of this second; on the way what has become old is put together or forgotten. */
@@ -321,7 +346,13 @@ function groupOf({ source, destination, route, subset }: Series, by: StatGroupin
 }
 
 /** Null: nothing happened in the window, and nothing is under way. */
-function rowOf(members: readonly Series[], group: Group, first: number, spanMs: number, scratch: Histogram): StatRow | null {
+function rowOf(
+  members: readonly Series[],
+  group: Group,
+  first: number,
+  spanMs: number,
+  scratch: Histogram,
+): StatRow | null {
   const sum = emptyInterval(first);
   scratch.counts.fill(0);
   scratch.count = 0;

@@ -55,8 +55,10 @@ function take<Item>(accepted: Accepted<Item>, item: Item, wrong: string | null):
 function invalidSpan(span: OtlpSpan): string | null {
   if (!TRACE_ID.test(span.traceId ?? '')) return 'a span without a valid trace ID';
   if (!SPAN_ID.test(span.spanId ?? '')) return 'a span without a valid span ID';
-  if ((span.parentSpanId ?? '') !== '' && !SPAN_ID.test(span.parentSpanId!)) return 'a span with an invalid parent span ID';
-  if ((span.startTimeUnixNano ?? '0') === '0' || (span.endTimeUnixNano ?? '0') === '0') return 'a span without start or end';
+  if ((span.parentSpanId ?? '') !== '' && !SPAN_ID.test(span.parentSpanId!))
+    return 'a span with an invalid parent span ID';
+  if ((span.startTimeUnixNano ?? '0') === '0' || (span.endTimeUnixNano ?? '0') === '0')
+    return 'a span without start or end';
   return null;
 }
 
@@ -64,7 +66,8 @@ const invalidLog = (log: OtlpLogRecord): string | null =>
   TRACE_ID.test(log.traceId!) ? null : 'a log record with an invalid trace ID';
 
 function tooLarge(item: ServiceSpan | ServiceLog): string | null {
-  const attributes = 'span' in item ? item.span.attributes : [...(item.log.attributes ?? []), { key: '', value: item.log.body }];
+  const attributes =
+    'span' in item ? item.span.attributes : [...(item.log.attributes ?? []), { key: '', value: item.log.body }];
   const more = 'span' in item ? [...(item.span.events ?? []), ...(item.span.links ?? [])] : [];
   const lists = [attributes, item.resource?.attributes, item.scope?.attributes, ...more.map((each) => each.attributes)];
   let characters = 0;

@@ -33,7 +33,11 @@ const REJECTED: Readonly<Record<Signal, string>> = {
   logs: 'rejectedLogRecords',
   metrics: 'rejectedDataPoints',
 };
-const SERVICE: Readonly<Record<Signal, string>> = { traces: 'trace.v1.ExportTrace', logs: 'logs.v1.ExportLogs', metrics: 'metrics.v1.ExportMetrics' };
+const SERVICE: Readonly<Record<Signal, string>> = {
+  traces: 'trace.v1.ExportTrace',
+  logs: 'logs.v1.ExportLogs',
+  metrics: 'metrics.v1.ExportMetrics',
+};
 
 /** Reads the definitions from `proto/`; some 10 ms, so once for a process. */
 export function loadOtlpCodec(): OtlpCodec {
@@ -49,7 +53,8 @@ export function loadOtlpCodec(): OtlpCodec {
   const logs = type('logs.v1.LogsData');
   const reply = (signal: Signal) => type(`collector.${SERVICE[signal]}ServiceResponse`);
   const replies = { traces: reply('traces'), logs: reply('logs'), metrics: reply('metrics') };
-  const plain = (of: protobuf.Type, message: protobuf.Message) => of.toObject(message, { longs: String, bytes: String });
+  const plain = (of: protobuf.Type, message: protobuf.Message) =>
+    of.toObject(message, { longs: String, bytes: String });
 
   const spansOf = (message: protobuf.Message): ResourceSpans[] => {
     const { resourceSpans = [] } = plain(traces, message) as { resourceSpans?: ResourceSpans[] };

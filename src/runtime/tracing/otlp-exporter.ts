@@ -119,9 +119,11 @@ export class SpanExporter {
     ];
     let waitedMs = 0;
     for (let backoffMs = FIRST_BACKOFF_MS; ; backoffMs = Math.min(MOST_BACKOFF_MS, backoffMs * 2)) {
-      const outcome = await transport.send(spans, this.timeout()).catch(
-        (error: Error): Delivery => ({ kind: 'refused', reason: `it cannot be written as OTLP: ${error.message}` }),
-      );
+      const outcome = await transport
+        .send(spans, this.timeout())
+        .catch(
+          (error: Error): Delivery => ({ kind: 'refused', reason: `it cannot be written as OTLP: ${error.message}` }),
+        );
       if (outcome.kind === 'taken') {
         this.exported += batch.length - outcome.rejected;
         this.dropped += outcome.rejected;

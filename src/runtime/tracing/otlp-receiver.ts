@@ -2,7 +2,13 @@ import http from 'node:http';
 import net, { type AddressInfo } from 'node:net';
 import { promisify } from 'node:util';
 import zlib from 'node:zlib';
-import { status as grpcStatus, Server, ServerCredentials, type ServerUnaryCall, type sendUnaryData } from '@grpc/grpc-js';
+import {
+  status as grpcStatus,
+  Server,
+  ServerCredentials,
+  type ServerUnaryCall,
+  type sendUnaryData,
+} from '@grpc/grpc-js';
 import { problem } from '../../model/errors.ts';
 import type { ResourceLogs, ResourceSpans } from '../../model/otlp.ts';
 import { fail, ok, type Result } from '../../model/result.ts';
@@ -31,7 +37,11 @@ const MOST_HELD_BYTES = 64 * 1024 * 1024;
 const HTTP2_PREFACE = 'PRI';
 const FIRST_BYTES_TIMEOUT_MS = 10_000;
 
-const PATHS: Readonly<Record<string, Signal>> = { '/v1/traces': 'traces', '/v1/logs': 'logs', '/v1/metrics': 'metrics' };
+const PATHS: Readonly<Record<string, Signal>> = {
+  '/v1/traces': 'traces',
+  '/v1/logs': 'logs',
+  '/v1/metrics': 'metrics',
+};
 const GRPC_METHODS: Readonly<Record<Signal, string>> = {
   traces: '/opentelemetry.proto.collector.trace.v1.TraceService/Export',
   logs: '/opentelemetry.proto.collector.logs.v1.LogsService/Export',
@@ -48,15 +58,20 @@ export async function startOtlpReceiver(options: OtlpReceiverOptions): Promise<R
   const take = (signal: Signal, read: () => { spans?: ResourceSpans[]; logs?: ResourceLogs[] }): PartialSuccess => {
     if (signal === 'metrics') return { rejected: 0, message: '' };
     const { spans, logs } = read();
-    const { rejected, reason } = signal === 'traces' ? keep(acceptSpans(spans!), options.onSpans) : keep(acceptLogs(logs!), options.onLogs);
+    const { rejected, reason } =
+      signal === 'traces' ? keep(acceptSpans(spans!), options.onSpans) : keep(acceptLogs(logs!), options.onLogs);
     return { rejected, message: reason };
   };
   const takeBytes = (signal: Signal, body: Buffer): PartialSuccess =>
-    take(signal, () => (signal === 'traces' ? { spans: options.codec().decodeSpans(body) } : { logs: options.codec().decodeLogs(body) }));
+    take(signal, () =>
+      signal === 'traces' ? { spans: options.codec().decodeSpans(body) } : { logs: options.codec().decodeLogs(body) },
+    );
   const takeJson = (signal: Signal, body: Buffer): PartialSuccess =>
     take(signal, () => {
       const json: unknown = JSON.parse(body.toString('utf8'));
-      return signal === 'traces' ? { spans: options.codec().spansFromJson(json) } : { logs: options.codec().logsFromJson(json) };
+      return signal === 'traces'
+        ? { spans: options.codec().spansFromJson(json) }
+        : { logs: options.codec().logsFromJson(json) };
     });
 
   const web = http.createServer(httpListener(options, takeBytes, takeJson));
@@ -124,11 +139,18 @@ type Take = (signal: Signal, body: Buffer) => PartialSuccess;
 function httpListener(options: OtlpReceiverOptions, takeBytes: Take, takeJson: Take): http.RequestListener {
   let held = 0;
   return async (request, response) => {
-    const answer = (status: number, type: string, body: Buffer | string, headers: http.OutgoingHttpHeaders = {}): void => {
+    const answer = (
+      status: number,
+      type: string,
+      body: Buffer | string,
+      headers: http.OutgoingHttpHeaders = {},
+    ): void => {
       if (response.destroyed) return;
       // The rest of a refused body is not read; the connection cannot go on with it.
       if (!request.complete) headers.connection = 'close';
-      response.writeHead(status, { 'content-type': type, 'content-length': Buffer.byteLength(body), ...headers }).end(body);
+      response
+        .writeHead(status, { 'content-type': type, 'content-length': Buffer.byteLength(body), ...headers })
+        .end(body);
     };
     const refuse = (status: number, message: string, headers?: http.OutgoingHttpHeaders): void =>
       answer(status, 'application/json', JSON.stringify({ code: 3, message }), headers);
@@ -193,7 +215,8 @@ function addGrpcMethod(server: Server, signal: Signal, options: OtlpReceiverOpti
     responseStream: false as const,
     requestSerialize: (body: Buffer) => body,
     requestDeserialize: (body: Buffer) => body,
-    responseSerialize: (partial: PartialSuccess) => (isEmpty(partial) ? Buffer.alloc(0) : options.codec().encodeReply(signal, partial)),
+    responseSerialize: (partial: PartialSuccess) =>
+      isEmpty(partial) ? Buffer.alloc(0) : options.codec().encodeReply(signal, partial),
     responseDeserialize: (body: Buffer) => options.codec().decodeReply(signal, body),
   };
   const answer = (call: ServerUnaryCall<Buffer, PartialSuccess>, reply: sendUnaryData<PartialSuccess>): void => {

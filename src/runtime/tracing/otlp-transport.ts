@@ -4,8 +4,8 @@ import { promisify } from 'node:util';
 import zlib from 'node:zlib';
 import { Client, credentials, status as grpcStatus, Metadata } from '@grpc/grpc-js';
 import type { ResourceSpans } from '../../model/otlp.ts';
-import type { Delivery, SpanTransport } from './otlp-exporter.ts';
 import type { OtlpCodec, PartialSuccess } from './otlp-codec.ts';
+import type { Delivery, SpanTransport } from './otlp-exporter.ts';
 
 export interface CollectorAddress {
   /** Base URL: `http://127.0.0.1:4318`. */
@@ -65,7 +65,9 @@ function httpTransport({ endpoint, headers, protocol }: CollectorAddress, codec:
             if (bytes <= MOST_REPLY_BYTES) chunks.push(chunk);
           });
           response.on('error', later);
-          response.on('end', () => resolve(deliveryOf(response, bytes > MOST_REPLY_BYTES ? null : Buffer.concat(chunks), codec)));
+          response.on('end', () =>
+            resolve(deliveryOf(response, bytes > MOST_REPLY_BYTES ? null : Buffer.concat(chunks), codec)),
+          );
         });
         call.end(body);
       });
@@ -94,8 +96,13 @@ function deliveryOf(response: http.IncomingMessage, body: Buffer | null, codec: 
 function partialOf(body: Buffer, json: boolean, codec: () => OtlpCodec): PartialSuccess {
   if (body.length === 0) return { rejected: 0, message: '' };
   if (!json) return codec().decodeReply('traces', body);
-  const reply = JSON.parse(body.toString('utf8')) as { partialSuccess?: { rejectedSpans?: string; errorMessage?: string } };
-  return { rejected: Number(reply.partialSuccess?.rejectedSpans ?? 0), message: reply.partialSuccess?.errorMessage ?? '' };
+  const reply = JSON.parse(body.toString('utf8')) as {
+    partialSuccess?: { rejectedSpans?: string; errorMessage?: string };
+  };
+  return {
+    rejected: Number(reply.partialSuccess?.rejectedSpans ?? 0),
+    message: reply.partialSuccess?.errorMessage ?? '',
+  };
 }
 
 const EXPORT = '/opentelemetry.proto.collector.trace.v1.TraceService/Export';

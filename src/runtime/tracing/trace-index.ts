@@ -1,4 +1,12 @@
-import { attributeText, type OtlpLogRecord, type OtlpSpan, type Resource, type Scope, STATUS_ERROR, unixMs } from '../../model/otlp.ts';
+import {
+  attributeText,
+  type OtlpLogRecord,
+  type OtlpSpan,
+  type Resource,
+  type Scope,
+  STATUS_ERROR,
+  unixMs,
+} from '../../model/otlp.ts';
 import { type ProxySpan, proxySpanError } from '../../model/proxy-span.ts';
 import type { TraceEdge, TraceEdges, TraceQuery, TraceSummary } from '../../model/trace.ts';
 
@@ -152,7 +160,8 @@ function note(entry: TraceEntry, span: NonNullable<TraceEntry['root']>, endMs: n
   entry.endMs = Math.max(entry.endMs, endMs, span.startMs);
   const { root } = entry;
   const earlier = root === null || span.startMs < root.startMs;
-  if (root === null || (root.hasParent && !span.hasParent) || (root.hasParent === span.hasParent && earlier)) entry.root = span;
+  if (root === null || (root.hasParent && !span.hasParent) || (root.hasParent === span.hasParent && earlier))
+    entry.root = span;
 }
 
 function titleOf(span: ProxySpan): string {

@@ -181,7 +181,10 @@ export class TraceStore {
       let bytes = segment.bytes;
       for (; from < records.length && bytes < this.options.segmentBytes; from++) {
         const encoded = encodeRecord(records[from]);
-        places.push({ record: records[from], location: { segment: segment.number, offset: bytes, length: encoded.length } });
+        places.push({
+          record: records[from],
+          location: { segment: segment.number, offset: bytes, length: encoded.length },
+        });
         chunks.push(encoded);
         bytes += encoded.length;
       }

@@ -52,8 +52,8 @@ export class Tracing {
     const before = this.settings;
     this.settings = next;
     if (!deepEqual(before.traces, next.traces)) this.options.onSettings(next.traces);
+    // Once open it stays so: services that run were told its port.
     if (next.traces !== null && this.receiver === null) await this.openReceiver();
-    if (next.traces === null) await this.closeReceiver();
     if (deepEqual(before.otlp, next.otlp)) return;
     const old = this.exporter;
     this.exporter = next.otlp === null ? null : this.openExporter(next.otlp);
@@ -63,7 +63,7 @@ export class Tracing {
 
   /** Where services send their spans. Empty: nowhere of ours. */
   environment(): Record<string, string> {
-    if (this.receiver === null) return {};
+    if (this.receiver === null || this.settings.traces === null) return {};
     return {
       OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${this.receiver.port}`,
       OTEL_EXPORTER_OTLP_PROTOCOL: 'http/protobuf',
@@ -91,7 +91,7 @@ export class Tracing {
   }
 
   async close(): Promise<void> {
-    await this.closeReceiver();
+    await this.receiver?.close();
     await this.exporter?.close(EXPORT_GRACE_MS);
     await this.store.close();
   }
@@ -100,19 +100,16 @@ export class Tracing {
     const started = await startOtlpReceiver({
       codec: () => this.otlp(),
       onSpans: (spans) => {
+        if (this.settings.traces === null) return;
         this.store.addSpans(spans);
         this.exporter?.addSpans(spans);
       },
-      onLogs: (logs) => this.store.addLogs(logs),
+      onLogs: (logs) => {
+        if (this.settings.traces !== null) this.store.addLogs(logs);
+      },
     });
     if (started.ok) this.receiver = started.value;
     else for (const each of started.problems) this.options.onProblem(each);
-  }
-
-  private async closeReceiver(): Promise<void> {
-    const { receiver } = this;
-    this.receiver = null;
-    await receiver?.close();
   }
 
   private openExporter(address: NonNullable<ResolvedTracing['otlp']>): SpanExporter {

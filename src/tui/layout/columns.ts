@@ -8,7 +8,7 @@ export interface Column<Row> {
   /** For what is drawn to the width it gets, in place of a cell that is cut. */
   draw?: (row: Row, width: number) => Span;
   align?: 'left' | 'right';
-  /** Columns it needs at least. Default: those of its title, or of a short cell. */
+  /** Columns it needs at least, if its cells are so wide. Default: those of its title, or of a short cell. */
   min?: number;
   /** Grows up to this, or as far as its widest cell. Default: the widest cell. */
   max?: number;
@@ -32,7 +32,7 @@ export function layOut<Row>(all: readonly Column<Row>[], rows: readonly Row[], c
       (most, row) => Math.max(most, displayWidth(textOfCell(column.cell(row)))),
       displayWidth(column.title),
     );
-    const min = column.min ?? Math.max(displayWidth(column.title), Math.min(widest, SHORT));
+    const min = Math.min(widest, column.min ?? Math.max(displayWidth(column.title), SHORT));
     const want = Math.max(min, Math.min(widest, column.max ?? Number.POSITIVE_INFINITY));
     return { column, min: Math.min(min, want), want, width: want };
   });

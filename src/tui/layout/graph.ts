@@ -4,7 +4,7 @@ export interface GraphEdge {
 }
 
 export interface GraphRow<Edge extends GraphEdge> {
-  /** What is drawn before the name: `│  └─▶ `. */
+  /** What is drawn before the name: `│  └─▸ `. */
   branch: string;
   node: string;
   /** The call that leads here; null: nobody calls it. */
@@ -34,7 +34,7 @@ export function callGraph<Edge extends GraphEdge>(nodes: readonly string[], edge
     calls.forEach((edge, index) => {
       const last = index === calls.length - 1;
       const repeated = drawn.has(edge.to) && callsOf.has(edge.to);
-      rows.push({ branch: `${prefix}${last ? '└' : '├'}─▶ `, node: edge.to, edge, repeated });
+      rows.push({ branch: `${prefix}${last ? '└' : '├'}─▸ `, node: edge.to, edge, repeated });
       if (!drawn.has(edge.to)) descend(edge.to, `${prefix}${last ? ' ' : '│'}   `);
     });
   };

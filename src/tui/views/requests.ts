@@ -77,9 +77,9 @@ const hop = (event: RequestEvent): string => `${event.source || 'outside'} → $
 
 const layout: Column<RequestEvent>[] = [
   { title: 'TIME', min: 12, rank: 3, cell: ({ time }) => dim(clockTime(time)) },
-  { title: 'FROM → TO', min: 13, max: 30, cell: hop },
+  { title: 'FROM → TO', min: 18, max: 30, cell: hop },
   { title: 'METHOD', min: 6, max: 7, rank: 2, cell: ({ method, protocol }) => method || protocol },
-  { title: 'PATH', min: 18, cell: ({ path }) => path },
+  { title: 'PATH', min: 13, cell: ({ path }) => path },
   { title: 'STATUS', min: 6, cell: (event) => tinted(statusText(event), statusColour(event)) },
   { title: 'TOOK', min: 5, align: 'right', cell: ({ durationMs }) => duration(durationMs) },
   { title: 'FLAGS', min: 5, rank: 1, cell: flagsOf },

@@ -149,7 +149,13 @@ function columnsFor(view: View): Column<ServiceRow>[] {
             cell: ({ usage }) => (usage === null ? '-' : bytes(usage.memoryBytes)),
           },
         ] satisfies Column<ServiceRow>[])),
-    { title: 'TREND', min: 8, rank: 4, cell: () => ' '.repeat(16), draw: ({ history }, width) => tinted(sparkline(history, width), 'cyan') },
+    {
+      title: 'TREND',
+      min: 8,
+      rank: 4,
+      cell: () => ' '.repeat(16),
+      draw: ({ history }, width) => tinted(sparkline(history, width), 'cyan'),
+    },
   ];
 }
 

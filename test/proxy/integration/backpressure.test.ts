@@ -8,7 +8,7 @@ import { eventually, fetchH1, httpApp, settled, type TestApp } from '../../suppo
 
 const MEGABYTE = 1024 * 1024;
 /** Of the one large transfer; `MESH_TEST_BYTES=1073741824` for the gibibyte. */
-const LARGE_BYTES = Number(process.env.MESH_TEST_BYTES ?? 256 * MEGABYTE);
+const LARGE_BYTES = Number(process.env.MESH_TEST_BYTES ?? (process.env.CI === 'true' ? 1024 : 64) * MEGABYTE);
 /** What sockets, kernel and proxies may hold of a stream whose reader has stopped. */
 const HELD_BYTES = 24 * MEGABYTE;
 const RSS_GROWTH_BYTES = 60 * MEGABYTE;

@@ -14,8 +14,17 @@ beforeEach(async () => {
   app = await startEchoApp();
   const redirect = { scheme: null, host: 'new.localhost', port: null, path: null, status: 302 } as const;
   mesh = await startTestMesh({ app: { apps: [{ port: app.port, subset: 'stable' }] } }, [
-    route({ name: 'moved', matches: [{ path: { kind: 'prefix', value: '/old' }, methods: [], headers: [], query: [] }], backends: [], filters: { redirect } as never }),
-    route({ name: 'edge', service: 'app', matches: [{ path: { kind: 'prefix', value: '/app' }, methods: [], headers: [], query: [] }] }),
+    route({
+      name: 'moved',
+      matches: [{ path: { kind: 'prefix', value: '/old' }, methods: [], headers: [], query: [] }],
+      backends: [],
+      filters: { redirect } as never,
+    }),
+    route({
+      name: 'edge',
+      service: 'app',
+      matches: [{ path: { kind: 'prefix', value: '/app' }, methods: [], headers: [], query: [] }],
+    }),
   ]);
 });
 
@@ -44,8 +53,24 @@ describe('what the proxies record', () => {
     const inbound = seen.find(({ direction }) => direction === 'inbound')!;
     const outbound = seen.find(({ direction }) => direction === 'outbound')!;
     expect(seen).toHaveLength(2);
-    expect(outbound).toMatchObject({ source: 'gateway', destination: 'app', instance: 'app-1', route: 'app', path: '/app/1?q=2', status: 200, tls: true, peer: 'spiffe://test.local/ns/default/sa/app' });
-    expect(inbound).toMatchObject({ source: 'gateway', destination: 'app', instance: 'app-1', route: '', tls: true, peer: 'spiffe://test.local/ns/default/sa/gateway' });
+    expect(outbound).toMatchObject({
+      source: 'gateway',
+      destination: 'app',
+      instance: 'app-1',
+      route: 'app',
+      path: '/app/1?q=2',
+      status: 200,
+      tls: true,
+      peer: 'spiffe://test.local/ns/default/sa/app',
+    });
+    expect(inbound).toMatchObject({
+      source: 'gateway',
+      destination: 'app',
+      instance: 'app-1',
+      route: '',
+      tls: true,
+      peer: 'spiffe://test.local/ns/default/sa/gateway',
+    });
     expect(inbound.traceId).toBe(outbound.traceId);
     expect(inbound.parentSpanId).toBe(outbound.id);
     expect(outbound.pickedAfterMs).toBeGreaterThanOrEqual(0);
@@ -58,20 +83,61 @@ describe('what the proxies record', () => {
     expect((await get(mesh.gateway, '/nowhere')).status).toBe(404);
     expect((await get(mesh.gateway, '/old/x')).status).toBe(302);
     flush();
-    expect(seen.map(({ path, destination, route: name, status, responseFlags, tls }) => ({ path, destination, route: name, status, responseFlags, tls }))).toEqual([
+    expect(
+      seen.map(({ path, destination, route: name, status, responseFlags, tls }) => ({
+        path,
+        destination,
+        route: name,
+        status,
+        responseFlags,
+        tls,
+      })),
+    ).toEqual([
       { path: '/nowhere', destination: '', route: '', status: 404, responseFlags: 'NR', tls: false },
       { path: '/old/x', destination: '', route: 'moved', status: 302, responseFlags: '', tls: false },
     ]);
     const counted = mesh.proxy.counters.snapshot('all');
     // The client's mistake is no failure of the mesh.
-    expect(counted).toMatchObject([{ status4xx: 1, failures: 0, active: 0 }, { status3xx: 1, route: 'moved', active: 0 }]);
+    expect(counted).toMatchObject([
+      { status4xx: 1, failures: 0, active: 0 },
+      { status3xx: 1, route: 'moved', active: 0 },
+    ]);
   });
 
   it('is counted by service, called instance and side', async () => {
     await get(mesh.gateway, '/app/1');
-    const counted = mesh.proxy.counters.snapshot('changed').map(({ source, destination, route: name, direction, instance, tls, requests, status2xx }) => ({ source, destination, name, direction, instance, tls, requests, status2xx }));
-    expect(counted).toContainEqual({ source: 'gateway', destination: 'app', name: 'app', direction: 'outbound', instance: 'gateway', tls: true, requests: 1, status2xx: 1 });
-    expect(counted).toContainEqual({ source: 'gateway', destination: 'app', name: '', direction: 'inbound', instance: 'app-1', tls: true, requests: 1, status2xx: 1 });
+    const counted = mesh.proxy.counters
+      .snapshot('changed')
+      .map(({ source, destination, route: name, direction, instance, tls, requests, status2xx }) => ({
+        source,
+        destination,
+        name,
+        direction,
+        instance,
+        tls,
+        requests,
+        status2xx,
+      }));
+    expect(counted).toContainEqual({
+      source: 'gateway',
+      destination: 'app',
+      name: 'app',
+      direction: 'outbound',
+      instance: 'gateway',
+      tls: true,
+      requests: 1,
+      status2xx: 1,
+    });
+    expect(counted).toContainEqual({
+      source: 'gateway',
+      destination: 'app',
+      name: '',
+      direction: 'inbound',
+      instance: 'app-1',
+      tls: true,
+      requests: 1,
+      status2xx: 1,
+    });
     expect(Object.keys(mesh.proxy.connectionCounts())).toContain('inbound app');
   });
 });

@@ -20,10 +20,24 @@ interface Finished {
 }
 
 /** What of an exchange is looked at when it is over. It began at 1,000 ms. */
-function finished({ direction = 'outbound', source = 'web', destination = 'orders', ...rest }: Finished = {}): Exchange {
+function finished({
+  direction = 'outbound',
+  source = 'web',
+  destination = 'orders',
+  ...rest
+}: Finished = {}): Exchange {
   const inbound = direction === 'inbound';
   return {
-    counter: { key: { source, destination, route: inbound ? '' : 'main', direction, instance: inbound ? 'orders-1' : 'web-1', tls: true } },
+    counter: {
+      key: {
+        source,
+        destination,
+        route: inbound ? '' : 'main',
+        direction,
+        instance: inbound ? 'orders-1' : 'web-1',
+        tls: true,
+      },
+    },
     startedAtMs: 1_000,
     pickedAtMs: inbound ? 0 : 1_001,
     firstByteAtMs: 1_004.5,
@@ -114,15 +128,27 @@ describe('the event of a request', () => {
 
   it('tells what the called side saw', () => {
     const event = requestEvent(finished({ direction: 'inbound', grpc: true }), { nowMs: 1_010, wallMs: 0 });
-    expect(event).toMatchObject({ instance: 'orders-1', peer: 'spiffe://t/ns/d/sa/web', protocol: 'grpc', grpcStatus: 5, pickedAfterMs: null });
+    expect(event).toMatchObject({
+      instance: 'orders-1',
+      peer: 'spiffe://t/ns/d/sa/web',
+      protocol: 'grpc',
+      grpcStatus: 5,
+      pickedAfterMs: null,
+    });
   });
 
   it('claims no hop where there was none', () => {
-    expect(requestEvent(finished({ lastEndpoint: '' }), { nowMs: 1_010, wallMs: 0 })).toMatchObject({ instance: '', tls: false, peer: '' });
+    expect(requestEvent(finished({ lastEndpoint: '' }), { nowMs: 1_010, wallMs: 0 })).toMatchObject({
+      instance: '',
+      tls: false,
+      peer: '',
+    });
   });
 
   it('is cut where it would be huge', () => {
-    expect(requestEvent(finished({ path: `/${'a'.repeat(60_000)}` }), { nowMs: 1_010, wallMs: 0 }).path.length).toBeLessThan(5_000);
+    expect(
+      requestEvent(finished({ path: `/${'a'.repeat(60_000)}` }), { nowMs: 1_010, wallMs: 0 }).path.length,
+    ).toBeLessThan(5_000);
   });
 });
 
@@ -163,14 +189,30 @@ describe('a tap', () => {
 
   it('shows only the headers asked for, and no secrets', () => {
     const { taps, batches } = tapping({ showHeaders: ['*'] }, { showHeaders: ['X-App', 'cookie'] }, {});
-    const headers = ['authorization', 'Bearer a', 'cookie', 'b', 'x-secret', 'c', 'x-app', 'd', 'x-api-key', 'e', 'proxy-authorization', 'f'];
+    const headers = [
+      'authorization',
+      'Bearer a',
+      'cookie',
+      'b',
+      'x-secret',
+      'c',
+      'x-app',
+      'd',
+      'x-api-key',
+      'e',
+      'proxy-authorization',
+      'f',
+    ];
     taps.see(finished({ headers, responseHeaders: ['set-cookie', 'g', 'x-app', 'h'] }), 1_010);
     taps.flush();
     const [all, some, none] = batches.map(({ batch }) => batch.events[0]);
     expect(JSON.stringify(all)).not.toMatch(/"(Bearer a|[bcefg])"/);
     expect(all.requestHeaders).toContainEqual(['x-app', 'd']);
     expect(all.requestHeaders).toContainEqual(['authorization', REDACTED]);
-    expect(some.requestHeaders).toEqual([['cookie', REDACTED], ['x-app', 'd']]);
+    expect(some.requestHeaders).toEqual([
+      ['cookie', REDACTED],
+      ['x-app', 'd'],
+    ]);
     expect(some.responseHeaders).toEqual([['x-app', 'h']]);
     expect(none).toMatchObject({ requestHeaders: [], responseHeaders: [] });
   });

@@ -1,6 +1,12 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { type CounterKey, countBytes, countEnd, countStart, createCounters } from '../../../src/proxy/telemetry/counters.ts';
+import {
+  type CounterKey,
+  countBytes,
+  countEnd,
+  countStart,
+  createCounters,
+} from '../../../src/proxy/telemetry/counters.ts';
 import {
   BUCKETS,
   countUpTo,

@@ -114,7 +114,14 @@ describe('what becomes a span', () => {
     const peer = { spiffeId: 'spiffe://shop.local/ns/default/sa/web', tls: true };
     traces.record(exchange({ sampled: true, listener: { spec }, peer, route: null, backend: null, cluster: null }), 1);
     traces.flush();
-    expect(batches[0].spans[0]).toMatchObject({ side: 'inbound', service: 'api', other: 'web', endpoint: '', tls: true, routePath: '' });
+    expect(batches[0].spans[0]).toMatchObject({
+      side: 'inbound',
+      service: 'api',
+      other: 'web',
+      endpoint: '',
+      tls: true,
+      routePath: '',
+    });
   });
 
   it('believes a wall clock that was set, and not one that is a little off', () => {

@@ -9,7 +9,7 @@ import { type ControlClient, connectControl } from '../../../src/runtime/control
 import type { MeshNotice } from '../../../src/runtime/control/mesh-control.ts';
 import { type ControlServer, serveControl } from '../../../src/runtime/control/server.ts';
 import { controlSocketPath } from '../../../src/runtime/control/socket-path.ts';
-import { type FakeMesh, fakeMesh, ordersCertificate, shopStatus, temporaryDirectory, until } from './fake-mesh.ts';
+import { checkoutSummary, checkoutTrace, type FakeMesh, fakeMesh, ordersCertificate, shopStatus, temporaryDirectory, until } from './fake-mesh.ts';
 
 let directory: Awaited<ReturnType<typeof temporaryDirectory>>;
 let socket: string;
@@ -144,6 +144,15 @@ describe('commands', () => {
       'scale orders canary 3',
       'scale orders null 0',
     ]);
+  });
+
+  it('bring traces back as they are', async () => {
+    const query = { service: 'web', errorsOnly: true, minDurationMs: 1.5, sinceMs: 1_700_000_000_123, limit: 7 };
+    expect(await client.traces(query)).toEqual([checkoutSummary]);
+    await client.traces({ ...query, service: '', sinceMs: null });
+    expect(mesh.calls).toEqual([`traces ${JSON.stringify(query)}`, `traces ${JSON.stringify({ ...query, service: '', sinceMs: null })}`]);
+    expect(await client.trace('4bf9')).toEqual({ ok: true, value: checkoutTrace });
+    expect(await client.trace('zz')).toMatchObject({ ok: false, problems: [{ code: 'MESH-R140' }] });
   });
 
   it('bring refusals back as problems', async () => {

@@ -160,9 +160,18 @@ export const checkoutTrace: Trace = {
       ],
     },
   ],
-  resourceLogs: [{ scopeLogs: [{ logRecords: [{ body: { stringValue: 'charged' }, traceId: checkoutSummary.traceId }] }] }],
+  resourceLogs: [
+    { scopeLogs: [{ logRecords: [{ body: { stringValue: 'charged' }, traceId: checkoutSummary.traceId }] }] },
+  ],
   cuts: [
-    { service: 'orders', instance: 'orders-1', where: 'after', spanId: '00f067aa0ba902b7', traceIds: ['0af7651916cd43dd8448eb211c80319c'], traces: 1 },
+    {
+      service: 'orders',
+      instance: 'orders-1',
+      where: 'after',
+      spanId: '00f067aa0ba902b7',
+      traceIds: ['0af7651916cd43dd8448eb211c80319c'],
+      traces: 1,
+    },
     { service: 'web', instance: 'web-1', where: 'before', spanId: 'b7ad6b7169203331', traceIds: [], traces: 0 },
   ],
 };

@@ -23,10 +23,15 @@ afterEach(() => directory[Symbol.asyncDispose]());
 function open(format: 'json' | 'text', except: string[] = []) {
   const hub = createTapHub(() => {});
   const abort = new AbortController();
-  const log = new AccessLog({ settings: { file, format, except }, now: () => nowMs, onNotice: (level, text) => notices.push(`${level} ${text}`) });
+  const log = new AccessLog({
+    settings: { file, format, except },
+    now: () => nowMs,
+    onNotice: (level, text) => notices.push(`${level} ${text}`),
+  });
   const ended = log.follow(hub.open(ANY_REQUEST, abort.signal));
   return {
-    write: (events: Partial<RequestEvent>[], dropped = 0) => hub.deliver([{ tap: 1, batch: { events: events.map(requestEvent), dropped, filtered: 0 } }]),
+    write: (events: Partial<RequestEvent>[], dropped = 0) =>
+      hub.deliver([{ tap: 1, batch: { events: events.map(requestEvent), dropped, filtered: 0 } }]),
     async close() {
       abort.abort();
       await ended;

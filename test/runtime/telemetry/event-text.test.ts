@@ -32,14 +32,25 @@ describe('requests as text', () => {
       tls: true,
       peer: 'spiffe://shop.local/ns/default/sa/orders',
     });
-    expect(eventDocument(requestEvent({ requestHeaders: [['a', 'b']] }), true)).toMatchObject({ requestHeaders: [['a', 'b']], responseHeaders: [] });
+    expect(eventDocument(requestEvent({ requestHeaders: [['a', 'b']] }), true)).toMatchObject({
+      requestHeaders: [['a', 'b']],
+      responseHeaders: [],
+    });
   });
 
   it('are one line of an access log', () => {
     expect(accessLogLine(requestEvent())).toBe(
       '2026-11-20T10:00:01.234Z outbound gateway -> orders orders-1 "GET /orders/1" 200 - 1.25ms 0 27 http tls orders 4bf92f3577b34da6a3ce929d0e0e4736',
     );
-    const unsent = requestEvent({ destination: '', instance: '', route: '', status: 404, responseFlags: 'NR', tls: false, path: '/a"b' });
+    const unsent = requestEvent({
+      destination: '',
+      instance: '',
+      route: '',
+      status: 404,
+      responseFlags: 'NR',
+      tls: false,
+      path: '/a"b',
+    });
     expect(accessLogLine(unsent)).toContain('gateway -> - - "GET /a\\"b" 404 NR');
   });
 

@@ -10,7 +10,11 @@ export interface ParsedMetric {
   samples: ParsedSample[];
 }
 
-const SUFFIXES: Record<string, readonly string[]> = { histogram: ['_bucket', '_sum', '_count'], counter: [''], gauge: [''] };
+const SUFFIXES: Record<string, readonly string[]> = {
+  histogram: ['_bucket', '_sum', '_count'],
+  counter: [''],
+  gauge: [''],
+};
 
 /** Parses Prometheus' text format 0.0.4, and throws at what promtool would refuse. */
 export function parseMetrics(text: string): Map<string, ParsedMetric> {
@@ -31,7 +35,8 @@ export function parseMetrics(text: string): Map<string, ParsedMetric> {
     } else {
       const sample = parseSample(line);
       const metric = metrics.get(current)!;
-      if (!SUFFIXES[metric.type].some((suffix) => sample.name === current + suffix)) throw new Error(`not of ${current}: ${line}`);
+      if (!SUFFIXES[metric.type].some((suffix) => sample.name === current + suffix))
+        throw new Error(`not of ${current}: ${line}`);
       const identity = `${sample.name} ${JSON.stringify(Object.entries(sample.labels).sort())}`;
       if (seen.has(identity)) throw new Error(`the same sample again: ${line}`);
       seen.add(identity);
@@ -72,7 +77,8 @@ function checkHistogram(name: string, { samples }: ParsedMetric): void {
   }
   for (const { buckets, count } of groups.values()) {
     for (let i = 1; i < buckets.length; i++) {
-      if (buckets[i][0] <= buckets[i - 1][0] || buckets[i][1] < buckets[i - 1][1]) throw new Error(`${name}: buckets do not grow`);
+      if (buckets[i][0] <= buckets[i - 1][0] || buckets[i][1] < buckets[i - 1][1])
+        throw new Error(`${name}: buckets do not grow`);
     }
     const last = buckets.at(-1);
     if (last?.[0] !== Number.POSITIVE_INFINITY || last[1] !== count) throw new Error(`${name}: +Inf is not the count`);

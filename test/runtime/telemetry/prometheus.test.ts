@@ -6,7 +6,14 @@ import { createTrafficHistory } from '../../../src/runtime/telemetry/traffic-his
 import { ordersCertificate, shopStatus } from '../control/fake-mesh.ts';
 import { parseMetrics } from './prometheus-parser.ts';
 
-const KEY: CounterKey = { source: 'web', destination: 'orders', route: 'a"b\\c\nd', direction: 'outbound', instance: 'web-1', tls: true };
+const KEY: CounterKey = {
+  source: 'web',
+  destination: 'orders',
+  route: 'a"b\\c\nd',
+  direction: 'outbound',
+  instance: 'web-1',
+  tls: true,
+};
 
 function exposition(): Exposition {
   const counters = createCounters();
@@ -58,13 +65,23 @@ describe('metrics', () => {
       ]),
     );
     const request = metrics.get('request_total')!.samples[0];
-    expect(request).toEqual({ name: 'request_total', labels: { direction: 'outbound', source: 'web', destination: 'orders', route: 'a"b\\c\nd', tls: 'true' }, value: 6 });
+    expect(request).toEqual({
+      name: 'request_total',
+      labels: { direction: 'outbound', source: 'web', destination: 'orders', route: 'a"b\\c\nd', tls: 'true' },
+      value: 6,
+    });
     expect(metrics.get('tcp_open_connections')!.samples).toEqual([
       { name: 'tcp_open_connections', labels: { direction: 'inbound', service: 'orders' }, value: 3 },
       { name: 'tcp_open_connections', labels: { direction: 'outbound', service: 'gateway' }, value: 1 },
     ]);
-    expect(metrics.get('identity_cert_expiration_timestamp_seconds')!.samples[0]).toMatchObject({ labels: { service: 'orders' }, value: Date.parse(ordersCertificate.notAfter) / 1_000 });
-    expect(metrics.get('service_instance_up')!.samples.map(({ labels, value }) => [labels.instance, value])).toEqual([['inventory-1', 1], ['orders-1', 0]]);
+    expect(metrics.get('identity_cert_expiration_timestamp_seconds')!.samples[0]).toMatchObject({
+      labels: { service: 'orders' },
+      value: Date.parse(ordersCertificate.notAfter) / 1_000,
+    });
+    expect(metrics.get('service_instance_up')!.samples.map(({ labels, value }) => [labels.instance, value])).toEqual([
+      ['inventory-1', 1],
+      ['orders-1', 0],
+    ]);
   });
 
   it('split responses by classification and status, for gRPC by its own', () => {
@@ -72,10 +89,25 @@ describe('metrics', () => {
     const of = (route: string) =>
       samples
         .filter(({ labels }) => labels.route === route)
-        .map(({ labels, value }) => `${labels.classification} ${labels.status_code} ${labels.grpc_status_code} ${value}`)
+        .map(
+          ({ labels, value }) => `${labels.classification} ${labels.status_code} ${labels.grpc_status_code} ${value}`,
+        )
         .sort();
-    expect(of(KEY.route)).toEqual(['failure 0  1', 'failure 2xx  1', 'failure 5xx  1', 'success 0  1', 'success 2xx  1', 'success 4xx  1']);
-    expect(of('grpc')).toEqual(['failure 2xx 14 1', 'failure 2xx unknown 1', 'failure 5xx  1', 'success 2xx 0 2', 'success 2xx 5 1']);
+    expect(of(KEY.route)).toEqual([
+      'failure 0  1',
+      'failure 2xx  1',
+      'failure 5xx  1',
+      'success 0  1',
+      'success 2xx  1',
+      'success 4xx  1',
+    ]);
+    expect(of('grpc')).toEqual([
+      'failure 2xx 14 1',
+      'failure 2xx unknown 1',
+      'failure 5xx  1',
+      'success 2xx 0 2',
+      'success 2xx 5 1',
+    ]);
   });
 
   it('put a latency into the buckets above it', () => {
@@ -100,7 +132,12 @@ describe('metrics', () => {
   });
 
   it('are refused by the parser of this test where they are wrong', () => {
-    for (const wrong of ['a 1', '# HELP a b\n# TYPE a counter\na{x="1",} 1\n', '# HELP a b\n# TYPE a counter\na{x="\\t"} 1\n', '# HELP a b\n# TYPE a counter\na 1\na 2\n']) {
+    for (const wrong of [
+      'a 1',
+      '# HELP a b\n# TYPE a counter\na{x="1",} 1\n',
+      '# HELP a b\n# TYPE a counter\na{x="\\t"} 1\n',
+      '# HELP a b\n# TYPE a counter\na 1\na 2\n',
+    ]) {
       expect(() => parseMetrics(wrong)).toThrow();
     }
   });

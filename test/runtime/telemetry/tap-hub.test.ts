@@ -42,7 +42,10 @@ describe('taps in the daemon', () => {
     const a = hub.open(ANY_REQUEST, abort.signal)[Symbol.asyncIterator]();
     const b = hub.open(ANY_REQUEST, abort.signal)[Symbol.asyncIterator]();
     hub.deliver([{ tap: 1, batch: batch(600, { dropped: 2, filtered: 3 }) }]);
-    hub.deliver([{ tap: 1, batch: batch(1, { dropped: 1 }) }, { tap: 9, batch: batch(1) }]);
+    hub.deliver([
+      { tap: 1, batch: batch(1, { dropped: 1 }) },
+      { tap: 9, batch: batch(1) },
+    ]);
     const first = (await a.next()).value as TapBatch;
     const second = (await a.next()).value as TapBatch;
     expect(first).toMatchObject({ dropped: 3, filtered: 3, events: { length: 500 } });

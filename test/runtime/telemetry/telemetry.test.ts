@@ -1,7 +1,7 @@
-import http from 'node:http';
-import { createServer } from 'node:net';
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
+import http from 'node:http';
+import { createServer } from 'node:net';
 import path from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { ANY_REQUEST, type StatRow } from '../../../src/model/events.ts';
@@ -37,13 +37,19 @@ function create(clock = new FakeClock()) {
   return { telemetry, taps, notices, status, clock };
 }
 
-function ask(port: number, target: string, options: http.RequestOptions = {}): Promise<{ status: number; body: string; type: string }> {
+function ask(
+  port: number,
+  target: string,
+  options: http.RequestOptions = {},
+): Promise<{ status: number; body: string; type: string }> {
   return new Promise((resolve, reject) => {
     http
       .request({ host: '127.0.0.1', port, path: target, agent: false, ...options }, (response) => {
         let body = '';
         response.setEncoding('utf8').on('data', (text) => (body += text));
-        response.on('end', () => resolve({ status: response.statusCode!, body, type: response.headers['content-type'] ?? '' }));
+        response.on('end', () =>
+          resolve({ status: response.statusCode!, body, type: response.headers['content-type'] ?? '' }),
+        );
       })
       .on('error', reject)
       .end();
@@ -66,7 +72,9 @@ describe('telemetry of a mesh', () => {
     const abort = new AbortController();
     const tap = telemetry.tap({ ...ANY_REQUEST, to: 'orders' }, abort.signal)[Symbol.asyncIterator]();
     expect(taps.at(-1)).toMatchObject({ specs: [{ filter: { to: 'orders' } }], redact: ['cookie'] });
-    telemetry.deliver([{ tap: taps.at(-1)!.specs[0].id, batch: { events: [requestEvent()], dropped: 0, filtered: 0 } }]);
+    telemetry.deliver([
+      { tap: taps.at(-1)!.specs[0].id, batch: { events: [requestEvent()], dropped: 0, filtered: 0 } },
+    ]);
     expect((await tap.next()).value).toMatchObject({ events: [{ path: '/orders/1' }] });
     abort.abort();
     expect(taps.at(-1)!.specs).toEqual([]);
@@ -75,7 +83,14 @@ describe('telemetry of a mesh', () => {
   it('calls back with the statistics at once and every second', () => {
     const { telemetry, clock } = create();
     const counters = createCounters();
-    const slot = counters.slot({ source: 'web', destination: 'orders', route: '', direction: 'outbound', instance: 'web-1', tls: true });
+    const slot = counters.slot({
+      source: 'web',
+      destination: 'orders',
+      route: '',
+      direction: 'outbound',
+      instance: 'web-1',
+      tls: true,
+    });
     const seen: StatRow[][] = [];
     const stop = telemetry.watchStats(60_000, (rows) => seen.push(rows));
     expect(seen).toEqual([[]]);
@@ -93,10 +108,23 @@ describe('telemetry of a mesh', () => {
 
   it('sums the data planes up, and forgets one that died', () => {
     const { telemetry } = create();
-    const totals = { requests: 2, activeRequests: 1, activeConnections: 3, flags: { UH: 1 }, refusedPeers: {}, connections: {} };
+    const totals = {
+      requests: 2,
+      activeRequests: 1,
+      activeConnections: 3,
+      flags: { UH: 1 },
+      refusedPeers: {},
+      connections: {},
+    };
     telemetry.setTotals(0, totals);
     telemetry.setTotals(1, totals);
-    expect(telemetry.trafficStatus()).toEqual({ requests: 4, activeRequests: 2, activeConnections: 6, flags: { UH: 2 }, refusedPeers: {} });
+    expect(telemetry.trafficStatus()).toEqual({
+      requests: 4,
+      activeRequests: 2,
+      activeConnections: 6,
+      flags: { UH: 2 },
+      refusedPeers: {},
+    });
     telemetry.onDataPlaneDied(0);
     expect(telemetry.trafficStatus().requests).toBe(2);
   });
@@ -128,7 +156,11 @@ describe('telemetry of a mesh', () => {
     if (!holder.ok) throw new Error('no port');
     const { telemetry, notices } = create();
     await telemetry.configure({ ...OFF, admin: holder.value.port });
-    expect(notices).toEqual([expect.stringMatching(new RegExp(`^error MESH-N106 port ${holder.value.port} of the admin server is held by pid ${process.pid}`))]);
+    expect(notices).toEqual([
+      expect.stringMatching(
+        new RegExp(`^error MESH-N106 port ${holder.value.port} of the admin server is held by pid ${process.pid}`),
+      ),
+    ]);
     await holder.value.close();
     // The next save of the configuration tries again.
     await telemetry.configure({ ...OFF, admin: holder.value.port });
@@ -143,7 +175,10 @@ describe('telemetry of a mesh', () => {
     const [spec] = taps.at(-1)!.specs;
     expect(spec.filter.direction).toBe('outbound');
     telemetry.deliver([{ tap: spec.id, batch: { events: [requestEvent()], dropped: 0, filtered: 0 } }]);
-    await until(async () => (await readFile(file, 'utf8').catch(() => '')).includes('/orders/1'), 'the line is written');
+    await until(
+      async () => (await readFile(file, 'utf8').catch(() => '')).includes('/orders/1'),
+      'the line is written',
+    );
     await telemetry.configure(OFF);
     expect(taps.at(-1)!.specs).toEqual([]);
     await directory[Symbol.asyncDispose]();

@@ -1,9 +1,24 @@
 import fc from 'fast-check';
 import { beforeEach, describe, expect, it } from 'vitest';
-import { type Counters, type CounterKey, type CounterSlot, countBytes, countEnd, countStart, createCounters } from '../../../src/proxy/telemetry/counters.ts';
+import {
+  type CounterKey,
+  type CounterSlot,
+  type Counters,
+  countBytes,
+  countEnd,
+  countStart,
+  createCounters,
+} from '../../../src/proxy/telemetry/counters.ts';
 import { createTrafficHistory, type TrafficHistory } from '../../../src/runtime/telemetry/traffic-history.ts';
 
-const KEY: CounterKey = { source: 'web', destination: 'orders', route: 'main', direction: 'outbound', instance: 'web-1', tls: true };
+const KEY: CounterKey = {
+  source: 'web',
+  destination: 'orders',
+  route: 'main',
+  direction: 'outbound',
+  instance: 'web-1',
+  tls: true,
+};
 const START = Date.UTC(2026, 0, 1);
 
 let nowMs: number;
@@ -13,7 +28,10 @@ let counters: Counters;
 beforeEach(() => {
   nowMs = START;
   counters = createCounters();
-  history = createTrafficHistory({ now: () => nowMs, subsetOf: (instance) => (instance.includes('canary') ? 'canary' : 'stable') });
+  history = createTrafficHistory({
+    now: () => nowMs,
+    subsetOf: (instance) => (instance.includes('canary') ? 'canary' : 'stable'),
+  });
 });
 
 function request(slot: CounterSlot, durationMs: number, status = 200): void {
@@ -38,7 +56,20 @@ describe('the history of traffic', () => {
       nowMs += 1_000;
     }
     const row = only();
-    expect(row).toMatchObject({ source: 'web', destination: 'orders', route: 'main', subset: '', tls: true, requests: 100, requestsPerSecond: 10, failures: 10, successRate: 0.9, active: 0, requestBytes: 100, responseBytes: 1_000 });
+    expect(row).toMatchObject({
+      source: 'web',
+      destination: 'orders',
+      route: 'main',
+      subset: '',
+      tls: true,
+      requests: 100,
+      requestsPerSecond: 10,
+      failures: 10,
+      successRate: 0.9,
+      active: 0,
+      requestBytes: 100,
+      responseBytes: 1_000,
+    });
     expect(row.p50Ms).toBeCloseTo(5, 0);
     expect(row.p95Ms).toBeCloseTo(10, 0);
     expect(row.p99Ms).toBeCloseTo(10, 0);
@@ -109,7 +140,11 @@ describe('the history of traffic', () => {
     }
     fold();
     const groups = (by: 'each' | 'service' | 'route' | 'edge' | 'subset') =>
-      history.rows(60_000, by).map(({ source, destination, route, subset, requests }) => [source, destination, route, subset, requests].join(' '));
+      history
+        .rows(60_000, by)
+        .map(({ source, destination, route, subset, requests }) =>
+          [source, destination, route, subset, requests].join(' '),
+        );
     expect(groups('service')).toEqual([' orders   2', ' web   1']);
     expect(groups('edge')).toEqual(['gateway orders   1', 'gateway web   1', 'web orders   1']);
     expect(groups('route')).toEqual([' orders main  1', ' orders other  1', ' web main  1']);
@@ -149,22 +184,33 @@ describe('the history of traffic', () => {
 
   it('sees every request once, whatever the moments of reading', () => {
     fc.assert(
-      fc.property(fc.array(fc.record({ waitMs: fc.nat(3_000), requests: fc.nat(5), latencyMs: fc.double({ min: 0, max: 1e4, noNaN: true }), read: fc.boolean() }), { maxLength: 60 }), (steps) => {
-        nowMs = START;
-        counters = createCounters();
-        history = createTrafficHistory({ now: () => nowMs, subsetOf: () => '' });
-        let sent = 0;
-        for (const step of steps) {
-          for (let i = 0; i < step.requests; i++) request(counters.slot(KEY), step.latencyMs);
-          sent += step.requests;
-          if (step.read) fold();
-          nowMs += step.waitMs;
-        }
-        fold();
-        const rows = history.rows(600_000, 'service');
-        expect(rows.reduce((sum, row) => sum + row.requests, 0)).toBe(sent);
-        expect(history.series().reduce((sum, { totals }) => sum + totals.latency.count, 0)).toBe(sent);
-      }),
+      fc.property(
+        fc.array(
+          fc.record({
+            waitMs: fc.nat(3_000),
+            requests: fc.nat(5),
+            latencyMs: fc.double({ min: 0, max: 1e4, noNaN: true }),
+            read: fc.boolean(),
+          }),
+          { maxLength: 60 },
+        ),
+        (steps) => {
+          nowMs = START;
+          counters = createCounters();
+          history = createTrafficHistory({ now: () => nowMs, subsetOf: () => '' });
+          let sent = 0;
+          for (const step of steps) {
+            for (let i = 0; i < step.requests; i++) request(counters.slot(KEY), step.latencyMs);
+            sent += step.requests;
+            if (step.read) fold();
+            nowMs += step.waitMs;
+          }
+          fold();
+          const rows = history.rows(600_000, 'service');
+          expect(rows.reduce((sum, row) => sum + row.requests, 0)).toBe(sent);
+          expect(history.series().reduce((sum, { totals }) => sum + totals.latency.count, 0)).toBe(sent);
+        },
+      ),
       { numRuns: 100 },
     );
   });

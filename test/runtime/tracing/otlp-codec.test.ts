@@ -29,7 +29,10 @@ const span: fc.Arbitrary<OtlpSpan> = fc.record({
   startTimeUnixNano: uint64,
   endTimeUnixNano: uint64,
   attributes,
-  events: fc.array(fc.record({ timeUnixNano: uint64, name: fc.string({ minLength: 1 }), attributes }), { minLength: 1, maxLength: 2 }),
+  events: fc.array(fc.record({ timeUnixNano: uint64, name: fc.string({ minLength: 1 }), attributes }), {
+    minLength: 1,
+    maxLength: 2,
+  }),
   links: fc.array(fc.record({ traceId: hex(32), spanId: hex(16) }), { minLength: 1, maxLength: 2 }),
   status: fc.record({ code: fc.integer({ min: 1, max: 2 }), message: fc.string({ minLength: 1 }) }),
   flags: fc.integer({ min: 1, max: 2 ** 32 - 1 }),
@@ -39,7 +42,9 @@ describe('OTLP as bytes and as JSON', () => {
   it('comes back as it was', () => {
     fc.assert(
       fc.property(fc.array(span, { minLength: 1, maxLength: 3 }), attributes, (spans, about) => {
-        const data: ResourceSpans[] = [{ resource: { attributes: about }, scopeSpans: [{ scope: { name: 'x', version: '1' }, spans }] }];
+        const data: ResourceSpans[] = [
+          { resource: { attributes: about }, scopeSpans: [{ scope: { name: 'x', version: '1' }, spans }] },
+        ];
         const copy = structuredClone(data);
         expect(codec.decodeSpans(codec.encodeSpans(data))).toEqual(data);
         expect(codec.spansFromJson({ resourceSpans: data })).toEqual(data);
@@ -110,7 +115,14 @@ describe('OTLP as bytes and as JSON', () => {
         scopeLogs: [
           {
             logRecords: [
-              { timeUnixNano: '5', severityNumber: 9, severityText: 'INFO', body: { stringValue: 'hello' }, traceId: 'ab'.repeat(16), spanId: 'cd'.repeat(8) },
+              {
+                timeUnixNano: '5',
+                severityNumber: 9,
+                severityText: 'INFO',
+                body: { stringValue: 'hello' },
+                traceId: 'ab'.repeat(16),
+                spanId: 'cd'.repeat(8),
+              },
             ],
           },
         ],
@@ -122,12 +134,21 @@ describe('OTLP as bytes and as JSON', () => {
 
   it('refuses what is neither, and takes numbers for times as JavaScript senders write them', () => {
     expect(() => codec.decodeSpans(Uint8Array.from([0x0a, 0x7f, 1]))).toThrow();
-    for (const json of [null, 3, 'x', [], { resourceSpans: 3 }, { resourceSpans: [{ scopeSpans: [{ spans: 'x' }] }] }]) {
+    for (const json of [
+      null,
+      3,
+      'x',
+      [],
+      { resourceSpans: 3 },
+      { resourceSpans: [{ scopeSpans: [{ spans: 'x' }] }] },
+    ]) {
       expect(() => codec.spansFromJson(json), JSON.stringify(json)).toThrow();
     }
     const spans = [{ traceId: 'zz', spanId: 'cd'.repeat(8) }];
     expect(() => codec.spansFromJson({ resourceSpans: [{ scopeSpans: [{ spans }] }] })).toThrow('hexadecimal');
-    const numbers = [{ traceId: 'AB'.repeat(16), spanId: 'cd'.repeat(8), startTimeUnixNano: 1_000_000, unknown: { a: 1 } }];
+    const numbers = [
+      { traceId: 'AB'.repeat(16), spanId: 'cd'.repeat(8), startTimeUnixNano: 1_000_000, unknown: { a: 1 } },
+    ];
     expect(codec.spansFromJson({ resourceSpans: [{ scopeSpans: [{ spans: numbers }] }], more: 1 })).toMatchObject([
       { scopeSpans: [{ spans: [{ traceId: 'ab'.repeat(16), startTimeUnixNano: '1000000' }] }] },
     ]);
@@ -141,6 +162,8 @@ describe('OTLP as bytes and as JSON', () => {
       const some = { rejected: 3, message: 'no ID' };
       expect(codec.decodeReply(signal, codec.encodeReply(signal, some))).toEqual(some);
     }
-    expect(replyToJson('traces', { rejected: 3, message: 'x' })).toEqual({ partialSuccess: { rejectedSpans: '3', errorMessage: 'x' } });
+    expect(replyToJson('traces', { rejected: 3, message: 'x' })).toEqual({
+      partialSuccess: { rejectedSpans: '3', errorMessage: 'x' },
+    });
   });
 });

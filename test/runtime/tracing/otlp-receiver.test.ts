@@ -17,7 +17,11 @@ let logs: ServiceLog[];
 beforeEach(async () => {
   spans = [];
   logs = [];
-  const started = await startOtlpReceiver({ codec: () => codec, onSpans: (more) => spans.push(...more), onLogs: (more) => logs.push(...more) });
+  const started = await startOtlpReceiver({
+    codec: () => codec,
+    onSpans: (more) => spans.push(...more),
+    onLogs: (more) => logs.push(...more),
+  });
   if (!started.ok) throw new Error(started.problems[0].message);
   receiver = started.value;
 });
@@ -25,7 +29,16 @@ afterEach(() => receiver.close());
 
 const sent = [resourceSpans('api', [serviceSpan('a', '', 0, 5)])];
 const sentLogs: ResourceLogs[] = [
-  { scopeLogs: [{ logRecords: [{ traceId: TRACE_ID, body: { stringValue: 'in a trace' } }, { body: { stringValue: 'elsewhere' } }] }] },
+  {
+    scopeLogs: [
+      {
+        logRecords: [
+          { traceId: TRACE_ID, body: { stringValue: 'in a trace' } },
+          { body: { stringValue: 'elsewhere' } },
+        ],
+      },
+    ],
+  },
 ];
 
 interface Answer {
@@ -36,11 +49,18 @@ interface Answer {
 
 function post(path: string, body: Buffer | string, headers: Record<string, string>, method = 'POST'): Promise<Answer> {
   return new Promise((resolve, reject) => {
-    const request = http.request({ host: '127.0.0.1', port: receiver.port, path, method, headers, agent: false }, async (response) => {
-      const chunks: Buffer[] = [];
-      for await (const chunk of response as AsyncIterable<Buffer>) chunks.push(chunk);
-      resolve({ status: response.statusCode!, type: response.headers['content-type'] ?? '', body: Buffer.concat(chunks) });
-    });
+    const request = http.request(
+      { host: '127.0.0.1', port: receiver.port, path, method, headers, agent: false },
+      async (response) => {
+        const chunks: Buffer[] = [];
+        for await (const chunk of response as AsyncIterable<Buffer>) chunks.push(chunk);
+        resolve({
+          status: response.statusCode!,
+          type: response.headers['content-type'] ?? '',
+          body: Buffer.concat(chunks),
+        });
+      },
+    );
     request.on('error', reject);
     request.end(body);
   });
@@ -60,13 +80,18 @@ describe('OTLP over HTTP', () => {
     expect(status).toBe(200);
     expect(type).toBe(headers['content-type'].split(';')[0]);
     expect(answer.toString()).toBe(headers === PROTOBUF || headers['content-type'].endsWith('protobuf') ? '' : '{}');
-    expect(spans).toMatchObject([{ resource: sent[0].resource, scope: { name: 'app' }, span: sent[0].scopeSpans![0].spans![0] }]);
+    expect(spans).toMatchObject([
+      { resource: sent[0].resource, scope: { name: 'app' }, span: sent[0].scopeSpans![0].spans![0] },
+    ]);
   });
 
   it('keeps log records of traces, and takes metrics politely', async () => {
     expect((await post('/v1/logs', codec.encodeLogs(sentLogs), PROTOBUF)).status).toBe(200);
     expect(logs.map(({ log }) => log.body)).toEqual([{ stringValue: 'in a trace' }]);
-    expect(await post('/v1/metrics', '{"resourceMetrics":[{"x":1}]}', JSON_TYPE)).toMatchObject({ status: 200, body: Buffer.from('{}') });
+    expect(await post('/v1/metrics', '{"resourceMetrics":[{"x":1}]}', JSON_TYPE)).toMatchObject({
+      status: 200,
+      body: Buffer.from('{}'),
+    });
     expect((await post('/v1/metrics', Buffer.from([0x0a, 0]), PROTOBUF)).status).toBe(200);
   });
 
@@ -95,7 +120,14 @@ describe('OTLP over HTTP', () => {
     ['JSON of another shape', 'POST', '/v1/traces', '{"resourceSpans":[3]}', JSON_TYPE, 400],
     ['no protobuf', 'POST', '/v1/traces', Buffer.from([0x0a, 0x7f, 1]), PROTOBUF, 400],
     ['no gzip', 'POST', '/v1/traces', 'x', { ...PROTOBUF, 'content-encoding': 'gzip' }, 400],
-    ['a bomb', 'POST', '/v1/traces', gzipSync(Buffer.alloc(64 * 1024 * 1024)), { ...PROTOBUF, 'content-encoding': 'gzip' }, 400],
+    [
+      'a bomb',
+      'POST',
+      '/v1/traces',
+      gzipSync(Buffer.alloc(64 * 1024 * 1024)),
+      { ...PROTOBUF, 'content-encoding': 'gzip' },
+      400,
+    ],
     ['values in values without end', 'POST', '/v1/traces', deep, JSON_TYPE, 400],
   ])('refuses %s and goes on', async (_what, method, path, body, headers, status) => {
     const answer = await post(path, body, headers, method);
@@ -125,7 +157,8 @@ describe('OTLP over HTTP', () => {
     socket.setEncoding('latin1').on('data', (text) => {
       answer += text;
     });
-    for (const text of ['P', 'O', head.slice(2) + body]) await new Promise<void>((resolve) => socket.write(text, () => setImmediate(resolve)));
+    for (const text of ['P', 'O', head.slice(2) + body])
+      await new Promise<void>((resolve) => socket.write(text, () => setImmediate(resolve)));
     await new Promise((resolve) => socket.on('close', resolve));
     expect(answer).toMatch(/^HTTP\/1.1 200 /);
     expect(spans).toHaveLength(1);

@@ -41,7 +41,9 @@ const files = () => readdirSync(directory).sort();
 describe('a store of traces', () => {
   it('makes one of what comes at several times from proxies and services', async () => {
     const store = open();
-    store.addProxySpans([proxySpan({ side: 'gateway', service: 'gateway', instance: 'gateway', path: '/items/7?page=2', durationMs: 12 })]);
+    store.addProxySpans([
+      proxySpan({ side: 'gateway', service: 'gateway', instance: 'gateway', path: '/items/7?page=2', durationMs: 12 }),
+    ]);
     await store.flush();
     const span = serviceSpan('b', '00f067aa0ba902b7', 1, 20, { status: { code: 2 } });
     store.addSpans([{ resource: { attributes: [{ key: 'service.name', value: { stringValue: 'api' } }] }, span }]);
@@ -58,7 +60,11 @@ describe('a store of traces', () => {
         errors: 1,
       },
     ]);
-    expect(await store.read(TRACE_ID)).toMatchObject({ proxies: [{ durationMs: 12 }], spans: [{ span }], logs: [{ log: { traceId: TRACE_ID } }] });
+    expect(await store.read(TRACE_ID)).toMatchObject({
+      proxies: [{ durationMs: 12 }],
+      spans: [{ span }],
+      logs: [{ log: { traceId: TRACE_ID } }],
+    });
     expect(await store.read(id(9))).toBeNull();
     expect(statSync(path.join(directory, files()[0])).mode & 0o777).toBe(0o600);
   });
@@ -93,7 +99,9 @@ describe('a store of traces', () => {
     await clock.advanceAsync(499);
     expect(existsSync(directory)).toBe(false);
     await clock.advanceAsync(1);
-    await expect.poll(() => existsSync(directory) && statSync(path.join(directory, files()[0])).size).toBeGreaterThan(100);
+    await expect
+      .poll(() => existsSync(directory) && statSync(path.join(directory, files()[0])).size)
+      .toBeGreaterThan(100);
   });
 });
 
@@ -112,7 +120,10 @@ describe('what a store finds at its start', () => {
     const store = open();
     expect(await ids(store)).toEqual([3, 2, 1]);
     expect(await store.read(id(2))).toMatchObject({ proxies: [{ traceId: id(2) }] });
-    store.addProxySpans([proxySpan({ traceId: id(2), spanId: 'b7ad6b7169203331' }), proxySpan({ traceId: id(4), startMs: BEGAN_MS + 4 })]);
+    store.addProxySpans([
+      proxySpan({ traceId: id(2), spanId: 'b7ad6b7169203331', startMs: BEGAN_MS + 2 }),
+      proxySpan({ traceId: id(4), startMs: BEGAN_MS + 4 }),
+    ]);
     expect(await ids(store)).toEqual([4, 3, 2, 1]);
     expect((await store.read(id(2)))!.proxies).toHaveLength(2);
   });

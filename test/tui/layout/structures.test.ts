@@ -29,10 +29,14 @@ describe('columns', () => {
   });
 
   it('give way, then leave by rank', () => {
-    expect(drawn(40)).toBe('a-rather-lon…  12  日本語の…  more    ');
-    expect(drawn(26)).toBe('a-rather…  12  日本語の… ');
-    expect(drawn(12)).toBe('a-rather  12');
-    expect(titleLine(layOut(layout, rows, 12), null).map(({ text }) => text).join('')).toBe('NAME       N');
+    expect(drawn(40)).toBe('a-rather-lo…  12  日本語のログ  more    ');
+    expect(drawn(26)).toBe('a-rather…  12  日本語のロ…');
+    expect(drawn(12)).toBe('a-rathe…  12');
+    expect(
+      titleLine(layOut(layout, rows, 12), null)
+        .map(({ text }) => text)
+        .join(''),
+    ).toBe('NAME       N');
   });
 
   it('never take more than there is, unless nothing may leave', () => {
@@ -47,7 +51,10 @@ describe('columns', () => {
 
 describe('lines', () => {
   it('are cut at the edge and merged where they look alike', () => {
-    expect(clip(line('ab', 'cd', { text: 'ef', bold: true }), 5)).toEqual([{ text: 'abcd' }, { text: '…', bold: true }]);
+    expect(clip(line('ab', 'cd', { text: 'ef', bold: true }), 5)).toEqual([
+      { text: 'abcd' },
+      { text: '…', bold: true },
+    ]);
     expect(textOf(between(line('left side'), line('right'), 12))).toBe('left…  right');
     expect(textOf(marked(line('row'), true, 8))).toBe('> row   ');
   });
@@ -61,30 +68,34 @@ describe('the call graph', () => {
     ).map(({ branch, node, repeated }) => branch + node + (repeated ? ' ^' : ''));
 
   it('has a row for each call, below who calls', () => {
-    expect(draw(['gateway', 'web', 'orders', 'inventory', 'idle'], ['gateway', 'web'], ['web', 'orders'], ['web', 'inventory'], ['orders', 'inventory'])).toEqual([
-      'gateway',
-      '└─▶ web',
-      '    ├─▶ orders',
-      '    │   └─▶ inventory',
-      '    └─▶ inventory',
-      'idle',
-    ]);
+    expect(
+      draw(
+        ['gateway', 'web', 'orders', 'inventory', 'idle'],
+        ['gateway', 'web'],
+        ['web', 'orders'],
+        ['web', 'inventory'],
+        ['orders', 'inventory'],
+      ),
+    ).toEqual(['gateway', '└─▸ web', '    ├─▸ orders', '    │   └─▸ inventory', '    └─▸ inventory', 'idle']);
   });
 
   it('ends where it goes round in a circle', () => {
-    expect(draw([], ['a', 'b'], ['b', 'a'], ['c', 'c'])).toEqual(['c', '└─▶ c ^', 'a', '└─▶ b', '    └─▶ a ^']);
+    expect(draw([], ['a', 'b'], ['b', 'a'], ['c', 'c'])).toEqual(['c', '└─▸ c ^', 'a', '└─▸ b', '    └─▸ a ^']);
   });
 
   it('draws every call once and every service at least once', () => {
     const name = fc.constantFrom('a', 'b', 'c', 'd', 'e', 'f');
     fc.assert(
-      fc.property(fc.uniqueArray(fc.tuple(name, name), { selector: (edge) => edge.join(' '), maxLength: 20 }), (pairs) => {
-        const edges = pairs.map(([from, to]) => ({ from, to }));
-        const rows = callGraph(['a', 'b', 'c', 'd', 'e', 'f'], edges);
-        expect(new Set(rows.flatMap(({ edge }) => edge ?? []))).toEqual(new Set(edges));
-        expect(rows.filter(({ edge }) => edge !== null)).toHaveLength(edges.length);
-        expect(new Set(rows.map(({ node }) => node)).size).toBe(6);
-      }),
+      fc.property(
+        fc.uniqueArray(fc.tuple(name, name), { selector: (edge) => edge.join(' '), maxLength: 20 }),
+        (pairs) => {
+          const edges = pairs.map(([from, to]) => ({ from, to }));
+          const rows = callGraph(['a', 'b', 'c', 'd', 'e', 'f'], edges);
+          expect(new Set(rows.flatMap(({ edge }) => edge ?? []))).toEqual(new Set(edges));
+          expect(rows.filter(({ edge }) => edge !== null)).toHaveLength(edges.length);
+          expect(new Set(rows.map(({ node }) => node)).size).toBe(6);
+        },
+      ),
     );
   });
 });
@@ -115,7 +126,11 @@ describe('the waterfall', () => {
       requestEvent({ id: 'y', parentSpanId: 'z' }),
       requestEvent({ id: 'z', parentSpanId: 'y' }),
     ];
-    expect(waterfall(events).rows.map(({ event }) => event.id).sort()).toEqual(['x', 'y', 'z']);
+    expect(
+      waterfall(events)
+        .rows.map(({ event }) => event.id)
+        .sort(),
+    ).toEqual(['x', 'y', 'z']);
   });
 });
 
@@ -139,14 +154,20 @@ describe('sums of traffic', () => {
   it('have quantiles within those of their parts', () => {
     const row = fc.record({ requests: fc.nat(1_000), a: fc.nat(100), b: fc.nat(100), c: fc.nat(100) });
     fc.assert(
-      fc.property(fc.array(row, { minLength: 1, maxLength: 6 }), fc.constantFrom(0.5, 0.95, 0.99), (parts, quantile) => {
-        const rows: StatRow[] = parts.map(({ requests, a, b, c }) => statRow({ requests, p50Ms: a, p95Ms: a + b, p99Ms: a + b + c }));
-        const own = rows.filter(({ requests }) => requests > 0).map((each) => quantileOf([each], quantile));
-        const value = quantileOf(rows, quantile);
-        if (own.length === 0) return expect(value).toBe(0);
-        expect(value).toBeGreaterThanOrEqual(Math.min(...own) - 0.01);
-        expect(value).toBeLessThanOrEqual(Math.max(...own) + 0.01);
-      }),
+      fc.property(
+        fc.array(row, { minLength: 1, maxLength: 6 }),
+        fc.constantFrom(0.5, 0.95, 0.99),
+        (parts, quantile) => {
+          const rows: StatRow[] = parts.map(({ requests, a, b, c }) =>
+            statRow({ requests, p50Ms: a, p95Ms: a + b, p99Ms: a + b + c }),
+          );
+          const own = rows.filter(({ requests }) => requests > 0).map((each) => quantileOf([each], quantile));
+          const value = quantileOf(rows, quantile);
+          if (own.length === 0) return expect(value).toBe(0);
+          expect(value).toBeGreaterThanOrEqual(Math.min(...own) - 0.01);
+          expect(value).toBeLessThanOrEqual(Math.max(...own) + 0.01);
+        },
+      ),
     );
   });
 });

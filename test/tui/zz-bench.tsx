@@ -1,0 +1,24 @@
+import { render } from 'ink';
+import { EventEmitter } from 'node:events';
+import { App } from '/work/main/src/tui/app.tsx';
+import { createViewStore } from '/work/main/src/tui/store.ts';
+import { createUi } from '/work/main/src/tui/ui.ts';
+import { requestEvent, statRow } from '/work/main/test/tui/data.ts';
+import { shopStatus } from '/work/main/test/runtime/control/fake-mesh.ts';
+import { frameOf } from '/work/main/src/tui/screen.ts';
+const cols = Number(process.env.C ?? 200), rows = Number(process.env.R ?? 50);
+const out: any = new EventEmitter(); out.columns = cols; out.rows = rows; let n = 0; out.write = (s: string) => { if (s) n++; return true; };
+const stdin: any = new EventEmitter(); Object.assign(stdin, { isTTY: true, setRawMode() {}, setEncoding() {}, ref() {}, unref() {}, read: () => null, resume() {}, pause() {} });
+let cb: any = null;
+const store = createViewStore((f) => { cb = f; return 1; }, () => { cb = null; });
+store.status(shopStatus()); store.stats([statRow()]);
+for (let i = 0; i < 500; i++) store.events([requestEvent({ id: 'x' + i, path: '/a/long/path?' + i })], 0);
+const ui = createUi(store, { quit: 'quit', view: 'requests' });
+cb(); cb = null;
+const app = render(<App source={store} ui={ui} onEffect={() => {}} columns={cols} rows={rows} colours now={Date.now} />, { stdout: out, stdin, debug: true, exitOnCtrlC: false, patchConsole: false });
+const t0 = (process.cpuUsage().user + process.cpuUsage().system) / 1000; const N = 100;
+for (let i = 0; i < N; i++) { store.events([requestEvent({ id: 'y' + i, path: '/b' + i })], 0); cb?.(); cb = null; await new Promise((r) => setImmediate(r)); }
+const t1 = (process.cpuUsage().user + process.cpuUsage().system) / 1000;
+for (let i = 0; i < N; i++) frameOf(ui.looking(Date.now()), { columns: cols, rows });
+console.log(`ink+frame ${((t1 - t0) / N).toFixed(1)} ms, frame only ${(((process.cpuUsage().user + process.cpuUsage().system) / 1000 - t1) / N).toFixed(2)} ms, writes ${n}`);
+app.unmount(); process.exit(0);
