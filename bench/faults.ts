@@ -1,6 +1,6 @@
+import { TRIVIAL_SERVICE } from './startup.ts';
 import { type BenchMesh, createMesh, type LoadReport, sleep, startLoad } from './support/mesh.ts';
 import { type Bench, type Figure, ms } from './support/report.ts';
-import { TRIVIAL_SERVICE } from './startup.ts';
 
 const CONNECTIONS = 16;
 
@@ -19,7 +19,12 @@ export default defineMesh({ version: 1, name: 'bench', gateway: { http: ${gatewa
     await sleep(1_500);
     const report: LoadReport = await load.stop();
     const reasons = report.failed > 0 ? ` ${JSON.stringify(report.reasons)}` : '';
-    figures.push({ what, value: `${report.failed} of ${report.requests} failed, slowest ${ms(report.max)}${reasons}`, goal, met: report.failed <= allowed });
+    figures.push({
+      what,
+      value: `${report.failed} of ${report.requests} failed, slowest ${ms(report.max)}${reasons}`,
+      goal,
+      met: report.failed <= allowed,
+    });
   };
   try {
     await mesh.mesh('up', '-d');
@@ -47,5 +52,9 @@ export default defineMesh({ version: 1, name: 'bench', gateway: { http: ${gatewa
   } finally {
     await mesh.close();
   }
-  return { title: 'Faults under load', note: `${CONNECTIONS} connections through the gateway; every status and body is checked.`, figures };
+  return {
+    title: 'Faults under load',
+    note: `${CONNECTIONS} connections through the gateway; every status and body is checked.`,
+    figures,
+  };
 };

@@ -1,7 +1,7 @@
 import net from 'node:net';
+import { TRIVIAL_SERVICE } from './startup.ts';
 import { createMesh, quantile, sleep, startLoad } from './support/mesh.ts';
 import { type Bench, ms } from './support/report.ts';
-import { TRIVIAL_SERVICE } from './startup.ts';
 
 const SAVES = 200;
 const LEAST_REQUESTS = 100_000;
@@ -53,7 +53,9 @@ export default defineMesh({ version: 1, name: 'bench', gateway: { http: ${gatewa
 };
 
 /** Asks over one connection, again and again, until the answer shows a version. */
-async function versionProbe(port: number): Promise<{ until(version: string): Promise<void>; requests(): number; close(): void }> {
+async function versionProbe(
+  port: number,
+): Promise<{ until(version: string): Promise<void>; requests(): number; close(): void }> {
   const socket = net.connect(port, '127.0.0.1');
   socket.setNoDelay(true);
   await new Promise((resolve) => socket.once('connect', resolve));
@@ -75,7 +77,8 @@ async function versionProbe(port: number): Promise<{ until(version: string): Pro
   return {
     async until(version) {
       const deadline = performance.now() + 5_000;
-      while ((await ask()) !== version) if (performance.now() > deadline) throw new Error(`version ${version} did not come into force within 5 s`);
+      while ((await ask()) !== version)
+        if (performance.now() > deadline) throw new Error(`version ${version} did not come into force within 5 s`);
     },
     requests: () => requests,
     close: () => socket.destroy(),

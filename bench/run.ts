@@ -14,7 +14,8 @@ const BENCHES: Record<string, Bench> = { startup, reload, memory, compile: compi
 
 const wanted = process.argv.slice(2);
 const unknown = wanted.filter((name) => !(name in BENCHES));
-if (unknown.length > 0) throw new Error(`there is no bench ${unknown.join(', ')}; there are: ${Object.keys(BENCHES).join(', ')}`);
+if (unknown.length > 0)
+  throw new Error(`there is no bench ${unknown.join(', ')}; there are: ${Object.keys(BENCHES).join(', ')}`);
 
 const sections: Section[] = [];
 for (const [name, bench] of Object.entries(BENCHES)) {

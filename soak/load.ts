@@ -37,6 +37,8 @@ export interface Tally {
   /** Long sessions that ended with the process they were connected to. */
   cut: number;
   failed: Record<string, number>;
+  /** What was done took so long, each. */
+  tookMs: number[];
 }
 
 /** When each service was last restarted; Infinity while it is. */
@@ -65,7 +67,7 @@ export function startLoads(
   let index = 0;
   const workers: Promise<void>[] = [];
   for (const load of loads) {
-    const tally: Tally = { done: 0, aborted: 0, cut: 0, failed: {} };
+    const tally: Tally = { done: 0, aborted: 0, cut: 0, failed: {}, tookMs: [] };
     tallies.set(load.name, tally);
     for (let i = 0; i < load.clients; i++) workers.push(work(load, tally, randomOf(index++)));
   }
@@ -75,7 +77,9 @@ export function startLoads(
     while (!stopping) {
       const fromMs = performance.now();
       try {
-        tally[await within(client.once())]++;
+        const ending = await within(client.once());
+        tally[ending]++;
+        if (ending === 'done') tally.tookMs.push(performance.now() - fromMs);
       } catch (error) {
         const reason = error instanceof Error ? error.message : String(error);
         const restart = restarts.get(load.service);

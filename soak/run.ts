@@ -1,5 +1,5 @@
 /**
- * `npm run soak [-- --minutes M --seed N]`: a mesh of its own, every protocol through it at once, with clients that go away
+ * `npm run soak [-- --minutes M --seed N --only TRAFFIC]`: a mesh of its own, every protocol through it at once, with clients that go away
  * and clients that read slowly, while services restart, the configuration is saved and certificates are rotated. Every
  * answer is checked against its request. At the end the data plane has to hold what it held before: sockets, heap.
  */
@@ -7,7 +7,7 @@ import { mkdir, readFile, symlink } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { type BenchMesh, createMesh, freePort, root } from '../bench/support/mesh.ts';
+import { type BenchMesh, createMesh, freePort, median, quantile, root } from '../bench/support/mesh.ts';
 import { caseSeed, createRandom, type Random } from '../fuzz/random.ts';
 import build from '../test/support/build.ts';
 import { type Holdings, takeStock } from './data-plane.ts';
@@ -17,7 +17,7 @@ import { HTTP2_LOADS } from './loads/http2.ts';
 import { RPC_LOADS } from './loads/rpc.ts';
 import { SESSION_LOADS } from './loads/sessions.ts';
 
-const LOADS = [...HTTP1_LOADS, ...HTTP2_LOADS, ...RPC_LOADS, ...SESSION_LOADS];
+const ALL_LOADS = [...HTTP1_LOADS, ...HTTP2_LOADS, ...RPC_LOADS, ...SESSION_LOADS];
 const SERVICES = ['web', 'rpc', 'raw'] as const;
 const WARM_UP_MS = 15_000;
 /** Between two disturbances. */
@@ -27,7 +27,15 @@ const SOCKETS_MORE = 4;
 const HEAP_MORE_BYTES = 12e6;
 const RESIDENT_MORE_BYTES = 80e6;
 
-const { values } = parseArgs({ options: { minutes: { type: 'string', default: '3' }, seed: { type: 'string' } } });
+const { values } = parseArgs({
+  options: {
+    minutes: { type: 'string', default: '3' },
+    seed: { type: 'string' },
+    only: { type: 'string', multiple: true },
+  },
+});
+const loads = ALL_LOADS.filter(({ name }) => values.only === undefined || values.only.includes(name));
+if (loads.length === 0) throw new Error(`--only wants some of: ${ALL_LOADS.map(({ name }) => name).join(', ')}`);
 const minutes = Number(values.minutes);
 if (!(minutes > 0)) throw new Error(`--minutes wants a number above 0, not ${values.minutes}`);
 const seed = values.seed === undefined ? Math.floor(Math.random() * 0x7fff_ffff) : Number(values.seed);
@@ -69,7 +77,7 @@ try {
 /** Load and disturbances for so long. */
 async function soak(ports: Ports, durationMs: number, part: number): Promise<ReadonlyMap<string, Tally>> {
   const end = performance.now() + durationMs;
-  const loads = startLoads(LOADS, ports, restarts, (index) => createRandom(caseSeed(seed + part, index)));
+  const running = startLoads(loads, ports, restarts, (index) => createRandom(caseSeed(seed + part, index)));
   const random = createRandom(caseSeed(seed, part));
   disturbed = [];
   for (let n = 0; performance.now() + CALM_MS < end; n++) {
@@ -77,8 +85,8 @@ async function soak(ports: Ports, durationMs: number, part: number): Promise<Rea
     await disturb(random, n);
   }
   await sleep(Math.max(0, end - performance.now()));
-  await loads.stop();
-  return loads.tallies;
+  await running.stop();
+  return running.tallies;
 }
 
 async function disturb(random: Random, n: number): Promise<void> {
@@ -164,11 +172,19 @@ function report(
       `| ${cells.map((cell, i) => (i === 0 ? String(cell).padEnd(20) : String(cell).padStart(8))).join(' | ')} |`,
     );
   console.log('');
-  row(['traffic', 'done', 'aborted', 'cut', 'failed']);
-  row(['---', '---', '---', '---', '---']);
-  for (const [name, { done, aborted, cut, failed }] of tallies) {
+  row(['traffic', 'done', 'aborted', 'cut', 'failed', 'p50 ms', 'max ms']);
+  row(['---', '---', '---', '---', '---', '---', '---']);
+  for (const [name, { done, aborted, cut, failed, tookMs }] of tallies) {
     const reasons = Object.entries(failed);
-    row([name, done, aborted, cut, reasons.reduce((sum, [, n]) => sum + n, 0)]);
+    row([
+      name,
+      done,
+      aborted,
+      cut,
+      reasons.reduce((sum, [, n]) => sum + n, 0),
+      median(tookMs).toFixed(1),
+      quantile(tookMs, 1).toFixed(0),
+    ]);
     for (const [reason, n] of reasons) failures.push(`${name}: ${n} x ${reason}`);
     if (done === 0) failures.push(`${name}: nothing was done`);
   }

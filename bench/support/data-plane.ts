@@ -74,7 +74,8 @@ export async function startMeasuredMesh(
     onNotice: (level, service, text) => notices.push(`${level}: ${service}: ${text}`),
     onTraffic: () => {},
     onCounters: () => {},
-    onEvents: () => {}, onSpans: () => {},
+    onEvents: () => {},
+    onSpans: () => {},
     onDied: (reason) => notices.push(`error: the data plane ${reason}`),
   });
   if (!(await child.ready())) throw new Error(`the data plane did not start: ${notices.join('; ')}`);

@@ -60,7 +60,11 @@ const RANDOM = 2;
  * `tracestate`, whose entries would belong to nothing.
  * @param sampleNew whether a trace that begins here is sampled; not asked for one that goes on
  */
-export function continueTrace(headers: Headers, ids: IdSource = IDS, sampleNew: () => boolean = unsampled): TraceContext {
+export function continueTrace(
+  headers: Headers,
+  ids: IdSource = IDS,
+  sampleNew: () => boolean = unsampled,
+): TraceContext {
   let found = -1;
   let repeated = false;
   for (let i = 0; i < headers.length; i += 2) {

@@ -55,7 +55,7 @@ interface Opened {
  * first, so that nothing below is ever shared by two daemons.
  */
 export function startDaemon(options: DaemonOptions): Daemon {
-  let finishing: Promise<void> | null = null;
+  let finishing = false;
   let end: () => void = () => {};
   const ended = new Promise<void>((resolve) => {
     end = resolve;
@@ -69,7 +69,9 @@ export function startDaemon(options: DaemonOptions): Daemon {
       void opened.mesh?.down(SIGNAL_TIMEOUT_MS, () => {});
     },
     finish() {
-      finishing ??= (async () => {
+      if (finishing) return;
+      finishing = true;
+      void (async () => {
         for (const close of opened.closers.splice(0).reverse()) await close();
         end();
       })();

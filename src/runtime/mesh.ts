@@ -1,7 +1,7 @@
 import type { RuntimeState } from '../model/compile.ts';
 import { problem } from '../model/errors.ts';
-import type { ResolvedConfig } from '../model/resolved.ts';
 import type { StatGrouping, StatRow, TapBatch, TapFilter } from '../model/events.ts';
+import type { ResolvedConfig } from '../model/resolved.ts';
 import { fail, ok, type Problem, type Result } from '../model/result.ts';
 import type { Identity } from '../model/snapshot.ts';
 import type { CertificateStatus, EndpointStatus, LogLine, MeshStatus, RouteStatus } from '../model/status.ts';
@@ -18,11 +18,11 @@ import { DATA_PLANE, type DataPlaneLauncher } from './snapshot/data-plane-launch
 import { Publisher } from './snapshot/publisher.ts';
 import type { Ledger } from './state/ledger.ts';
 import { certificateStatus, endpointStatus, routeStatus } from './status-views.ts';
+import { withDependencies } from './supervisor/dependency-graph.ts';
 import type { LogStore } from './supervisor/log-files.ts';
 import { Supervisor, unknownService } from './supervisor/supervisor.ts';
 import { Telemetry } from './telemetry/telemetry.ts';
 import { Tracing } from './tracing/tracing.ts';
-import { withDependencies } from './supervisor/dependency-graph.ts';
 
 const STATUS_INTERVAL_MS = 50;
 /** Notices kept for clients that attach later. */
@@ -153,7 +153,8 @@ export class Mesh implements MeshControl {
     if (this.stopping !== null) return fail(stoppedMeanwhile());
     const started = await this.publisher.start(config.proxies);
     if (this.stopping !== null) return fail(stoppedMeanwhile());
-    if (!started) return fail(problem('MESH-R130', { message: 'the data plane does not start', hint: 'see .mesh/data-plane.log' }));
+    if (!started)
+      return fail(problem('MESH-R130', { message: 'the data plane does not start', hint: 'see .mesh/data-plane.log' }));
     const published = await this.publisher.publish();
     if (this.stopping !== null) return fail(stoppedMeanwhile());
     if (!published.ok) return published;
@@ -177,7 +178,10 @@ export class Mesh implements MeshControl {
 
   /** Files whose change means a reload: the configuration, what it imports and the env files. */
   get watchedFiles(): string[] {
-    return [...this.loaded.dependencies, ...Object.values(this.loaded.config.services).flatMap((service) => service.envFiles)];
+    return [
+      ...this.loaded.dependencies,
+      ...Object.values(this.loaded.config.services).flatMap((service) => service.envFiles),
+    ];
   }
 
   get isStopping(): boolean {
@@ -224,16 +228,29 @@ export class Mesh implements MeshControl {
     this.loadedAt = new Date();
     this.problems = [];
     const took = performance.now() - began;
-    this.tell('info', '', `mesh.config.ts reloaded: version ${published.value.version} in force after ${took.toFixed(0)} ms`);
-    await this.supervisor.apply(next.config, this.selection === undefined ? Object.keys(next.config.services) : undefined);
-    for (const name of Object.keys(before.config.services)) if (!(name in next.config.services)) this.rotation.forget(name);
+    this.tell(
+      'info',
+      '',
+      `mesh.config.ts reloaded: version ${published.value.version} in force after ${took.toFixed(0)} ms`,
+    );
+    await this.supervisor.apply(
+      next.config,
+      this.selection === undefined ? Object.keys(next.config.services) : undefined,
+    );
+    for (const name of Object.keys(before.config.services))
+      if (!(name in next.config.services)) this.rotation.forget(name);
     this.changed();
   }
 
   private refuse(problems: readonly Problem[]): void {
     this.problems = [...problems];
     const n = problems.length;
-    this.tell('error', '', `mesh.config.ts has ${n === 1 ? 'a problem' : `${n} problems`}; the configuration before stays in force`, problems);
+    this.tell(
+      'error',
+      '',
+      `mesh.config.ts has ${n === 1 ? 'a problem' : `${n} problems`}; the configuration before stays in force`,
+      problems,
+    );
     this.changed();
   }
 
@@ -248,11 +265,18 @@ export class Mesh implements MeshControl {
       pid: process.pid,
       dataPlanePids: this.publisher.pids,
       gateway: { http: config.gateway?.http ?? undefined, https: config.gateway?.https ?? undefined },
-      config: { version: this.publisher.snapshot?.version ?? 0, loadedAt: this.loadedAt.toISOString(), problems: this.problems },
-      services: this.supervisor.status().filter((service) => selected.has(service.name)).map((service) => ({
-        ...service,
-        instances: service.instances.map((instance) => this.withMeshPorts(instance)),
-      })),
+      config: {
+        version: this.publisher.snapshot?.version ?? 0,
+        loadedAt: this.loadedAt.toISOString(),
+        problems: this.problems,
+      },
+      services: this.supervisor
+        .status()
+        .filter((service) => selected.has(service.name))
+        .map((service) => ({
+          ...service,
+          instances: service.instances.map((instance) => this.withMeshPorts(instance)),
+        })),
       traffic: this.telemetry.trafficStatus(),
     };
   }
@@ -414,7 +438,10 @@ export class Mesh implements MeshControl {
 
   /** Names a browser may use: each service's, the mesh's, and those of the routes. */
   private gatewayHosts(config: ResolvedConfig): string[] {
-    const hosts = new Set([`${config.name}.localhost`, ...Object.keys(config.services).map((name) => `${name}.localhost`)]);
+    const hosts = new Set([
+      `${config.name}.localhost`,
+      ...Object.keys(config.services).map((name) => `${name}.localhost`),
+    ]);
     for (const route of config.gateway?.routes ?? []) for (const host of route.hosts) hosts.add(host);
     return [...hosts];
   }
@@ -440,7 +467,9 @@ export class Mesh implements MeshControl {
   }
 
   private closure(names: readonly string[]): string[] {
-    const dependencies = Object.fromEntries(Object.values(this.loaded.config.services).map((service) => [service.name, service.dependsOn]));
+    const dependencies = Object.fromEntries(
+      Object.values(this.loaded.config.services).map((service) => [service.name, service.dependsOn]),
+    );
     return withDependencies(dependencies, names);
   }
 
@@ -448,10 +477,15 @@ export class Mesh implements MeshControl {
     const { config } = this.loaded;
     const selected = this.selectedServices();
     if (selected.size === Object.keys(config.services).length) return config;
-    return { ...config, services: Object.fromEntries(Object.entries(config.services).filter(([name]) => selected.has(name))) };
+    return {
+      ...config,
+      services: Object.fromEntries(Object.entries(config.services).filter(([name]) => selected.has(name))),
+    };
   }
 
-  private withMeshPorts<T extends { id: string; inboundPort: number | null; outboundPort: number | null }>(instance: T): T {
+  private withMeshPorts<T extends { id: string; inboundPort: number | null; outboundPort: number | null }>(
+    instance: T,
+  ): T {
     const ports = this.network.ports(instance.id);
     if (ports === undefined) return instance;
     return { ...instance, inboundPort: ports.app === null ? null : ports.inbound, outboundPort: ports.outbound };
@@ -459,7 +493,12 @@ export class Mesh implements MeshControl {
 }
 
 function identityOf(svid: Svid): Identity {
-  return { spiffeId: svid.spiffeId, certificate: svid.certificatePem, privateKey: svid.privateKeyPem, notAfter: svid.notAfter };
+  return {
+    spiffeId: svid.spiffeId,
+    certificate: svid.certificatePem,
+    privateKey: svid.privateKeyPem,
+    notAfter: svid.notAfter,
+  };
 }
 
 export const stoppedMeanwhile = (): Problem =>
@@ -467,7 +506,9 @@ export const stoppedMeanwhile = (): Problem =>
 
 /** What a running mesh cannot change under its feet: identities and the number of data planes. */
 function immutableChanges(before: ResolvedConfig, next: ResolvedConfig): Problem[] {
-  const changed = (['name', 'trustDomain', 'namespace', 'proxies'] as const).filter((field) => before[field] !== next[field]);
+  const changed = (['name', 'trustDomain', 'namespace', 'proxies'] as const).filter(
+    (field) => before[field] !== next[field],
+  );
   return changed.map((field) =>
     problem('MESH-R131', {
       message: `${field} changed from ${JSON.stringify(before[field])} to ${JSON.stringify(next[field])}, which needs a new start`,

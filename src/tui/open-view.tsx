@@ -37,7 +37,7 @@ export interface TerminalView {
 }
 
 /** Elapsed times move although nothing else changes. */
-const TICK_MS = 500;
+const TICK_MS = 1_000;
 /** How long the answer to a key stays. */
 const FLASH_MS = 4_000;
 

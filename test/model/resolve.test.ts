@@ -232,13 +232,19 @@ describe('telemetry', () => {
 
   it('is filled in', () => {
     const services = { web: { command: 'x', accessLog: false }, orders: { command: 'x', accessLog: true } };
-    expect(mesh(services, { telemetry: { admin: 9090, accessLog: true, redactHeaders: ['X-Token', 'cookie'] } }).telemetry).toMatchObject({
+    expect(
+      mesh(services, { telemetry: { admin: 9090, accessLog: true, redactHeaders: ['X-Token', 'cookie'] } }).telemetry,
+    ).toMatchObject({
       admin: 9090,
       accessLog: { file: path.join(BASE, '.mesh', 'access.log'), format: 'text', except: ['web'] },
     });
     const { accessLog } = mesh({}, { telemetry: { accessLog: { file: 'logs/a.log', format: 'json' } } }).telemetry;
     expect(accessLog).toEqual({ file: path.join(BASE, 'logs', 'a.log'), format: 'json', except: [] });
-    expect(mesh({}, { telemetry: { redactHeaders: ['X-Token', 'Cookie'] } }).telemetry.redactHeaders.filter((name) => /token|^cookie/.test(name))).toEqual(['cookie', 'x-token']);
+    expect(
+      mesh({}, { telemetry: { redactHeaders: ['X-Token', 'Cookie'] } }).telemetry.redactHeaders.filter((name) =>
+        /token|^cookie/.test(name),
+      ),
+    ).toEqual(['cookie', 'x-token']);
     expect(mesh({}, { telemetry: { accessLog: false } }).telemetry.accessLog).toBeNull();
   });
 });

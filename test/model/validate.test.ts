@@ -128,7 +128,11 @@ const table: [what: string, input: unknown, expected: string[]][] = [
   ['an admin port out of range', mesh({ telemetry: { admin: 0 } }), ['C107 telemetry.admin']],
   ['an unknown log format', mesh({ telemetry: { accessLog: { format: 'xml' } } }), ['C104 telemetry.accessLog.format']],
   ['an access log as text', mesh({ telemetry: { accessLog: 'access.log' } }), ['C102 telemetry.accessLog']],
-  ['a header to redact that is none', mesh({ telemetry: { redactHeaders: ['a b'] } }), ['C111 telemetry.redactHeaders[0]']],
+  [
+    'a header to redact that is none',
+    mesh({ telemetry: { redactHeaders: ['a b'] } }),
+    ['C111 telemetry.redactHeaders[0]'],
+  ],
   ['an access log of a service as text', service({ accessLog: 'no' }), ['C102 services.orders.accessLog']],
   [
     'an admin port that the gateway has',

@@ -25,7 +25,11 @@ export interface DataPlaneEvents {
 /** One data-plane process and the conversation with it. */
 export class DataPlaneProcess {
   private readonly child: ChildProcess;
-  private waiting: { type: FromDataPlane['type']; version: number; resolve: (message: FromDataPlane | null) => void } | null = null;
+  private waiting: {
+    type: FromDataPlane['type'];
+    version: number;
+    resolve: (message: FromDataPlane | null) => void;
+  } | null = null;
   private closing = false;
   private gone = false;
   private readonly started: Promise<boolean>;
@@ -118,7 +122,11 @@ export class DataPlaneProcess {
     if (this.gone) return Promise.resolve(null);
     return new Promise((resolve) => {
       const timer = setTimeout(() => {
-        this.events.onNotice('error', '', `the data plane (pid ${this.pid}) did not answer within ${ANSWER_TIMEOUT_MS / 1000} s and is replaced`);
+        this.events.onNotice(
+          'error',
+          '',
+          `the data plane (pid ${this.pid}) did not answer within ${ANSWER_TIMEOUT_MS / 1000} s and is replaced`,
+        );
         this.child.kill('SIGKILL');
       }, ANSWER_TIMEOUT_MS);
       this.waiting = {

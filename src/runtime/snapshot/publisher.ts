@@ -1,8 +1,8 @@
 import { compile, diff, type RuntimeState } from '../../model/compile.ts';
+import type { TapBatch } from '../../model/events.ts';
 import type { ResolvedConfig } from '../../model/resolved.ts';
 import { fail, ok, type Result } from '../../model/result.ts';
 import type { Listener, Snapshot } from '../../model/snapshot.ts';
-import type { TapBatch } from '../../model/events.ts';
 import type { TapSpec, TrafficTotals } from '../../proxy/channel.ts';
 import type { CounterData } from '../../proxy/telemetry/counters.ts';
 import type { TraceSettings } from '../../proxy/telemetry/trace-recorder.ts';
@@ -149,7 +149,8 @@ export class Publisher {
     this.current = next;
     await Promise.all(
       targets.map(async ({ slot, process, part }, i) => {
-        if (prepared[i] !== null && (await process.commit(next.version)) && slot.process === process) slot.snapshot = part;
+        if (prepared[i] !== null && (await process.commit(next.version)) && slot.process === process)
+          slot.snapshot = part;
       }),
     );
     return ok(next);

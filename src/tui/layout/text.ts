@@ -1,7 +1,8 @@
 /** Text as a terminal shows it: columns taken, cut and padded to columns, nothing that moves the cursor. */
 
 /** One unit, one column each: no need to look closer. ASCII, Latin, dashes and dots, control pictures, arrows, lines, blocks. */
-const PLAIN = /^[\u0020-\u007e\u00a1-\u00a8\u00aa-\u00ac\u00af-\u02ff\u2010-\u2027\u2190-\u2193\u2400-\u243f\u2500-\u259f\u25b8]*$/;
+const PLAIN =
+  /^[\u0020-\u007e\u00a1-\u00a8\u00aa-\u00ac\u00af-\u02ff\u2010-\u2027\u2190-\u2193\u2400-\u243f\u2500-\u259f\u25b8]*$/;
 const ZERO = /^[\p{M}\p{Cf}\p{Cc}\p{Zl}\p{Zp}]+$/u;
 const EMOJI = /\p{Emoji_Presentation}|\p{Extended_Pictographic}\ufe0f|\p{Regional_Indicator}{2}|[#*0-9]\ufe0f?\u20e3/u;
 

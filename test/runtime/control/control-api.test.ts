@@ -9,7 +9,16 @@ import { type ControlClient, connectControl } from '../../../src/runtime/control
 import type { MeshNotice } from '../../../src/runtime/control/mesh-control.ts';
 import { type ControlServer, serveControl } from '../../../src/runtime/control/server.ts';
 import { controlSocketPath } from '../../../src/runtime/control/socket-path.ts';
-import { checkoutSummary, checkoutTrace, type FakeMesh, fakeMesh, ordersCertificate, shopStatus, temporaryDirectory, until } from './fake-mesh.ts';
+import {
+  checkoutSummary,
+  checkoutTrace,
+  type FakeMesh,
+  fakeMesh,
+  ordersCertificate,
+  shopStatus,
+  temporaryDirectory,
+  until,
+} from './fake-mesh.ts';
 
 let directory: Awaited<ReturnType<typeof temporaryDirectory>>;
 let socket: string;
@@ -150,7 +159,10 @@ describe('commands', () => {
     const query = { service: 'web', errorsOnly: true, minDurationMs: 1.5, sinceMs: 1_700_000_000_123, limit: 7 };
     expect(await client.traces(query)).toEqual([checkoutSummary]);
     await client.traces({ ...query, service: '', sinceMs: null });
-    expect(mesh.calls).toEqual([`traces ${JSON.stringify(query)}`, `traces ${JSON.stringify({ ...query, service: '', sinceMs: null })}`]);
+    expect(mesh.calls).toEqual([
+      `traces ${JSON.stringify(query)}`,
+      `traces ${JSON.stringify({ ...query, service: '', sinceMs: null })}`,
+    ]);
     expect(await client.trace('4bf9')).toEqual({ ok: true, value: checkoutTrace });
     expect(await client.trace('zz')).toMatchObject({ ok: false, problems: [{ code: 'MESH-R140' }] });
   });

@@ -52,7 +52,9 @@ const status: fc.Arbitrary<MeshStatus> = fc.record({
     activeRequests: fc.maxSafeNat(),
     activeConnections: fc.maxSafeNat(),
     flags: fc.dictionary(fc.constantFrom('UH', 'UF', 'NR'), fc.maxSafeNat(), { noNullPrototype: true }),
-    refusedPeers: fc.dictionary(fc.constantFrom('expired', 'no-certificate'), fc.maxSafeNat(), { noNullPrototype: true }),
+    refusedPeers: fc.dictionary(fc.constantFrom('expired', 'no-certificate'), fc.maxSafeNat(), {
+      noNullPrototype: true,
+    }),
   }),
   services: fc.array(
     fc.record({
