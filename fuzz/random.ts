@@ -35,13 +35,6 @@ export function caseSeed(seed: number, index: number): number {
   return Math.imul(seed ^ 0x9e3779b9, 0x85ebca6b) + Math.imul(index + 1, 0xc2b2ae35);
 }
 
-/** Cuts bytes at random places; each piece is a copy inside a larger buffer, as reads from a pool are. */
-export function split(random: Random, bytes: Buffer, mostPieces: number): Buffer[] {
-  const cuts = new Set<number>();
-  for (let i = random.below(mostPieces); i > 0; i--) cuts.add(random.below(bytes.length + 1));
-  return pieces(bytes, [...cuts]);
-}
-
 /** Cuts bytes at these places. */
 export function pieces(bytes: Buffer, cuts: readonly number[]): Buffer[] {
   const all: Buffer[] = [];

@@ -2,7 +2,7 @@ import { bold, dim, field, type Line, line } from './layout/lines.ts';
 import { blank, heading } from './views/view.ts';
 
 /** Every key, in as many lines as a terminal of 24 rows shows. */
-export const HELP = (quit: 'stop' | 'quit'): Line[] => [
+export const helpLines = (quit: 'stop' | 'quit'): Line[] => [
   heading('Keys'),
   field('1 to 7, Tab', 'services requests routes topology logs certificates config'),
   field('j k, arrows', 'up and down; PgUp PgDn; g first, G last (follows what comes)'),

@@ -21,8 +21,10 @@ export function keysOf(input: string, key: Key): string[] {
   const named = NAMED.find(([flag]) => key[flag] === true);
   if (named !== undefined) return [named[1]];
   if (key.ctrl) return [`ctrl-${input}`];
-  if (key.meta) return [];
-  return Array.from(input, (character) => (character === '\r' || character === '\n' ? 'enter' : character)).filter(
-    (character) => character === 'enter' || character >= ' ',
-  );
+  // No key of this view is one with Alt: it is Esc with a key that came in the same read.
+  const before = key.meta ? ['escape'] : [];
+  const typed = Array.from(input, (character) =>
+    character === '\r' || character === '\n' ? 'enter' : character,
+  ).filter((character) => character === 'enter' || character >= ' ');
+  return [...before, ...typed];
 }

@@ -1,5 +1,5 @@
 import { sumOf } from '../model/traffic-sums.ts';
-import { HELP } from './help.ts';
+import { helpLines } from './help.ts';
 import { stateColour } from './layout/columns.ts';
 import { count, duration, percent, rate } from './layout/format.ts';
 import { between, bold, clip, dim, type Line, line, tinted, widthOf } from './layout/lines.ts';
@@ -101,7 +101,7 @@ export function frameOf(looking: Looking, size: Size): Line[] {
   const { view, ui } = looking;
   const body = bodyOf(size);
   const shown = ui.help
-    ? HELP(looking.quit)
+    ? helpLines(looking.quit)
     : view.status === null
       ? [line(dim('starting the mesh …'))]
       : content(looking, body);
@@ -156,7 +156,7 @@ function titleLine({ view, ui }: Looking, columns: number): Line {
       `${rate(total.perSecond)} req/s`,
       total.requests === 0 ? '' : '  ',
       total.requests === 0 ? '' : tinted(`${percent(total.success)} ok`, failing ? 'red' : 'green'),
-      dim(`  ${count(status.traffic.activeRequests)} in flight`),
+      dim(`  ${count(total.active)} in flight`),
     ),
     columns,
   );

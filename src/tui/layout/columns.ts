@@ -46,9 +46,10 @@ export function layOut<Row>(all: readonly Column<Row>[], rows: readonly Row[], c
   }
   let excess = shown.reduce((sum, { want }) => sum + want, 0) + GAP * (shown.length - 1) - columns;
   while (excess > 0) {
-    // The one that has most beyond what it needs gives way.
-    const giving = shown.reduce((most, each) => (each.width - each.min > most.width - most.min ? each : most));
-    if (giving.width <= giving.min) break;
+    // The one that has most beyond what it needs gives way; where none has, the widest one.
+    let giving = shown.reduce((most, each) => (each.width - each.min > most.width - most.min ? each : most));
+    if (giving.width <= giving.min) giving = shown.reduce((most, each) => (each.width > most.width ? each : most));
+    if (giving.width <= 1) break;
     giving.width--;
     excess--;
   }

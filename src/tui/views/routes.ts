@@ -7,7 +7,7 @@ import { duration, percent, rate } from '../layout/format.ts';
 import { bold, dim, field, type Line, line } from '../layout/lines.ts';
 import { pad, wrap } from '../layout/text.ts';
 import { successSpan } from './services.ts';
-import { blank, type Context, drawTable, heading, type ViewDefinition } from './view.ts';
+import { blank, type Context, drawTable, heading, hint, type ViewDefinition } from './view.ts';
 
 interface SplitPart {
   /** `inventory/canary` */
@@ -74,7 +74,7 @@ function allRows({ view }: Context): RouteRow[] {
     ),
   );
   return view.routes.map((route) => {
-    // A route's name is unique in its table, whose requests go to its service; the gateway's come from it.
+    // A route's name is unique in its table only.
     const stats = (view.stats ?? []).filter((row) => row.route === route.name && belongs(route, row));
     const seen = view.events.filter(
       (event) =>
@@ -100,12 +100,13 @@ function allRows({ view }: Context): RouteRow[] {
   });
 }
 
-function belongs(
-  { table, backends }: RouteStatus,
-  { source, destination }: { source: string; destination: string },
-): boolean {
-  if (table === 'gateway') return source === 'gateway';
-  return source !== table && (destination === table || backends.some(({ service }) => service === destination));
+/** A gateway's route to a service hands over to that service's own routes, under whose names requests are counted. */
+const handsOver = ({ table, backends }: RouteStatus): boolean =>
+  table === 'gateway' && backends.every(({ subset }) => subset === null);
+
+function belongs(route: RouteStatus, { source, destination }: { source: string; destination: string }): boolean {
+  if (handsOver(route)) return false;
+  return route.table === 'gateway' ? source === 'gateway' : destination === route.table;
 }
 
 function matchText({ route: { hosts, matches } }: RouteRow): string {
@@ -164,7 +165,7 @@ const layout: Column<RouteRow>[] = [
 ];
 
 function detailOf(row: RouteRow, columns: number): Line[] {
-  const { route, traffic } = row;
+  const { route } = row;
   const width = Math.max(6, Math.min(40, columns - 42));
   return [
     line(bold(route.name), dim(`  of ${route.table}`)),
@@ -179,17 +180,7 @@ function detailOf(row: RouteRow, columns: number): Line[] {
     field('timeout', route.timeoutMs === 0 ? 'none' : duration(route.timeoutMs)),
     field('retries', String(route.retries)),
     blank,
-    heading('Traffic'),
-    field(
-      'requests',
-      `${rate(traffic.perSecond)}/s, ${traffic.requests === 0 ? 'none in the window' : `${percent(traffic.success)} ok`}, ${traffic.retries} retries`,
-    ),
-    field(
-      'latency',
-      traffic.requests === 0
-        ? '-'
-        : `p50 ${duration(traffic.p50Ms)}  p95 ${duration(traffic.p95Ms)}  p99 ${duration(traffic.p99Ms)}`,
-    ),
+    ...trafficLines(row),
     blank,
     heading(
       row.seen === 0
@@ -206,5 +197,25 @@ function detailOf(row: RouteRow, columns: number): Line[] {
         colour: 'cyan',
       }),
     ]),
+  ];
+}
+
+function trafficLines({ route, traffic }: RouteRow): Line[] {
+  if (handsOver(route)) {
+    const names = [...new Set(route.backends.map(({ service }) => service))].join(', ');
+    return [heading('Traffic'), hint(`its requests go on to the routes of ${names}, and are counted there`)];
+  }
+  return [
+    heading('Traffic'),
+    field(
+      'requests',
+      `${rate(traffic.perSecond)}/s, ${traffic.requests === 0 ? 'none in the window' : `${percent(traffic.success)} ok`}, ${traffic.retries} retries`,
+    ),
+    field(
+      'latency',
+      traffic.requests === 0
+        ? '-'
+        : `p50 ${duration(traffic.p50Ms)}  p95 ${duration(traffic.p95Ms)}  p99 ${duration(traffic.p99Ms)}`,
+    ),
   ];
 }

@@ -22,7 +22,10 @@ function setUp() {
       await forever(signal);
       calls.push('stats ended');
     },
-    certificates: async () => (calls.push('certificates'), []),
+    certificates: async () => {
+      calls.push('certificates');
+      return [];
+    },
     routes: async () => {
       calls.push('routes');
       throw new Error('the daemon is busy');

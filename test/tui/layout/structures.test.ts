@@ -30,8 +30,10 @@ describe('columns', () => {
 
   it('give way, then leave by rank', () => {
     expect(drawn(40)).toBe('a-rather-long-n…  12  日本語のログ  more');
-    expect(drawn(26)).toBe('a-rather…  12  日本語のロ…');
+    expect(drawn(26)).toBe('a-rat…  12  日本語…   more');
+    expect(drawn(24)).toBe('a-rathe…  12  日本語の… ');
     expect(drawn(12)).toBe('a-rathe…  12');
+    expect(drawn(7)).toBe('a-…  12');
     expect(
       titleLine(layOut(layout, rows, 12), null)
         .map(({ text }) => text)
