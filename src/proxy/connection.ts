@@ -3,6 +3,9 @@ import { TLSSocket } from 'node:tls';
 import { OutBuffer } from './out-buffer.ts';
 import { type Flushable, flushAtTurnEnd, reportBug } from './turn.ts';
 
+/** A peer has so long to close its side after we have closed ours. */
+const PEER_CLOSE_MS = 2_000;
+
 /** Bytes waiting for a socket beyond which its writers are told to hold back. */
 export const HIGH_WATER_BYTES = 256 * 1024;
 
@@ -61,6 +64,15 @@ export abstract class SocketConnection implements Flushable {
   protected endSocket(): void {
     this.endAfterFlush = true;
     this.queue();
+  }
+
+  /**
+   * Ends the conversation: everything written goes out, however slowly it is read, and a peer that does not close its
+   * side soon after is not waited for.
+   */
+  protected hangUp(): void {
+    this.endSocket();
+    this.socket.once('finish', () => setTimeout(() => this.destroy(), PEER_CLOSE_MS).unref());
   }
 
   protected destroy(): void {

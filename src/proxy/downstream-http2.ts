@@ -133,7 +133,7 @@ export class Http2Downstream extends SocketConnection implements DownstreamConne
   onConnectionError(_code: number, message: string): void {
     this.errorMessage ||= message;
     this.manager.protocolError(this.listener, this.remoteAddress, message);
-    this.endSocket();
+    this.hangUp();
   }
 
   onInformational(): void {}
@@ -143,7 +143,7 @@ export class Http2Downstream extends SocketConnection implements DownstreamConne
   onStreamSlots(): void {}
 
   onDrained(): void {
-    this.endSocket();
+    this.hangUp();
   }
 
   // -- SocketConnection -------------------------------------------------------------------------------------------

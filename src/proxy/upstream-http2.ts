@@ -246,7 +246,7 @@ class Http2Upstream extends SocketConnection implements UpstreamConnection, H2Ev
   }
 
   onDrained(): void {
-    this.endSocket();
+    this.hangUp();
   }
 
   onStreamSlots(): void {
@@ -256,7 +256,7 @@ class Http2Upstream extends SocketConnection implements UpstreamConnection, H2Ev
   onConnectionError(_code: number, message: string): void {
     this.errorMessage ||= message;
     this.draining = true;
-    this.endSocket();
+    this.hangUp();
   }
 
   onRequest(): void {}

@@ -191,3 +191,22 @@ describe('HTTP through two proxies with mutual TLS', () => {
     expect(Buffer.concat(chunks).toString()).toMatch(/^HTTP\/1\.1 400 /);
   });
 });
+
+describe('a client that breaks HTTP/2 and does not close', () => {
+  it('is told why, and not waited for', async () => {
+    const mesh = await startTestMesh({ app: { apps: [{ port: 1 }] } });
+    const socket = net.connect({ port: mesh.dependency.app, host: '127.0.0.1', allowHalfOpen: true });
+    const chunks: Buffer[] = [];
+    socket.on('data', (chunk: Buffer) => chunks.push(chunk));
+    socket.on('error', () => {});
+    socket.write('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');
+    socket.write(Buffer.alloc(64, 0xff));
+    await once(socket, 'end');
+    expect(Buffer.concat(chunks).includes(7, 0)).toBe(true);
+    const writing = setInterval(() => socket.write('more'), 100);
+    // A reset is how it learns that nobody is there any more.
+    await new Promise<void>((resolve) => socket.once('close', () => resolve()));
+    clearInterval(writing);
+    await mesh.close();
+  });
+});
