@@ -87,7 +87,7 @@ describe.skipIf(noTmux)('mesh top in a terminal', () => {
     top.type('Enter');
     await top.shows(/TLS peer +spiffe:\/\/watched\.local\/ns\/default\/sa\/orders/);
     top.type('Escape', '3');
-    await top.shows(/gateway +gateway-1 +path prefix \/web[\s\S]*orders +orders +everything +[\d.<]+/);
+    await top.shows(/gateway +gateway\S+ +path pref[\s\S]*orders +orders +everything +[\d.<]+/);
     top.type('4');
     await top.shows(/└─▸ web +mTLS[\s\S]*└─▸ orders +mTLS/);
     top.type('5');
