@@ -68,10 +68,12 @@ async function versionProbe(
         text += chunk.toString('latin1');
         if (!text.endsWith('ok')) return;
         socket.off('data', onData);
+        socket.off('close', onClose);
         resolve(/x-version: (\d+)/.exec(text)?.[1] ?? '');
       };
       socket.on('data', onData);
-      socket.once('close', () => reject(new Error('the probe lost its connection')));
+      const onClose = () => reject(new Error('the probe lost its connection'));
+      socket.once('close', onClose);
       socket.write('GET / HTTP/1.1\r\nhost: probe\r\n\r\n');
     });
   return {
