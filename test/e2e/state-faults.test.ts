@@ -1,4 +1,18 @@
-import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import {
@@ -15,6 +29,32 @@ import { get } from '../support/e2e-traffic.ts';
 
 cleanUpMeshes();
 
+/** A disk of its own that is full takes the rights to mount one. */
+const mayMount = (() => {
+  const dir = mkdtempSync(path.join(tmpdir(), 'mesh-mount-'));
+  try {
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=64k', 'tmpfs', dir], { stdio: 'ignore' });
+    execFileSync('umount', [dir]);
+    return true;
+  } catch {
+    console.log('skipped: no right to mount a disk that can be filled');
+    return false;
+  } finally {
+    rmSync(dir, { recursive: true, force: true });
+  }
+})();
+
+function fillDisk(file: string): void {
+  const fd = openSync(file, 'w');
+  try {
+    for (;;) writeSync(fd, Buffer.alloc(4096));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error;
+  } finally {
+    closeSync(fd);
+  }
+}
+
 const CONFIG = { services: { a: echo({ dependsOn: ['b'] }), b: echo() }, gateway: { routes: routesTo('a', 'b') } };
 
 describe('.mesh/ that is not as it should be', () => {
@@ -26,6 +66,22 @@ describe('.mesh/ that is not as it should be', () => {
     expect(up.stderr).toMatch(/\.mesh/);
     expect(mesh.processes()).toEqual([]);
     rmSync(mesh.path('.mesh'));
+  });
+
+  it.skipIf(!mayMount)('no space left: nothing is started, and the message says so', async () => {
+    const mesh = await createMesh({ 'echo.mjs': ECHO }, CONFIG);
+    mkdirSync(mesh.path('.mesh'));
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=64k,mode=700', 'tmpfs', mesh.path('.mesh')]);
+    try {
+      fillDisk(mesh.path('.mesh/ballast'));
+      const up = await mesh.mesh('up', '-d');
+      expect(up.code).toBe(1);
+      expect(up.stderr).toMatch(/MESH-S102|no space left/i);
+      expect(mesh.processes()).toEqual([]);
+    } finally {
+      execFileSync('umount', ['-l', mesh.path('.mesh')]);
+    }
+    await mesh.up();
   });
 
   it('of another version, or with a version that is no version: left alone', async () => {
