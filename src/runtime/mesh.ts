@@ -93,7 +93,7 @@ export class Mesh implements MeshControl {
     this.gateway = new GatewayPorts(this.network);
     this.telemetry = new Telemetry({
       clock: systemClock,
-      subsetOf: (id) => this.network.instances().find((instance) => instance.id === id)?.subset ?? '',
+      subsetOf: (id) => this.network.subset(id),
       status: () => this.status(),
       certificates: () => this.certificates(),
       onTaps: (taps, redactHeaders) => this.publisher.setTaps(taps, redactHeaders),

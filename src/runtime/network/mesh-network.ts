@@ -38,6 +38,11 @@ export class MeshNetwork implements InstanceNetwork {
     return this.sockets.get(listener);
   }
 
+  /** Of an instance; empty where there is none of that name. */
+  subset(id: string): string {
+    return this.members.get(id)?.subset ?? '';
+  }
+
   /** In force for an instance now. */
   ports(id: string): InstancePorts | undefined {
     return this.members.get(id)?.ports;
