@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import { OutBuffer } from './out-buffer.ts';
+import { returnReads, takeReads } from './socket-reads.ts';
 import { type Flushable, flushAtTurnEnd, reportBug } from './turn.ts';
 
 /** A peer has so long to close its side after we have closed ours. */
@@ -28,7 +29,7 @@ export abstract class SocketConnection implements Flushable {
     // Read now: a socket that has closed knows its peer no more.
     this.peerAddress = socket.remoteAddress ?? '';
     socket.setNoDelay(true);
-    socket.on('data', (chunk: Buffer) => this.onBytes(chunk));
+    takeReads(socket, (chunk) => this.onBytes(chunk));
     socket.on('end', () => this.onSocketEnd());
     socket.on('error', (error: Error) => this.onError(error));
     socket.on('close', () => this.closeOnce());
@@ -95,22 +96,15 @@ export abstract class SocketConnection implements Flushable {
     this.flush();
     this.closed = true;
     for (const event of ['data', 'end', 'error', 'close', 'drain']) this.socket.removeAllListeners(event);
+    returnReads(this.socket);
     return this.socket;
   }
 
   flush(): void {
     this.queued = false;
     if (this.closed) return;
-    const chunks = this.out.take();
     const socket = this.socket;
-    let room = true;
-    if (chunks.length === 1) room = socket.write(chunks[0]);
-    else if (chunks.length > 1) {
-      socket.cork();
-      for (let i = 0; i < chunks.length; i++) room = socket.write(chunks[i]);
-      socket.uncork();
-    }
-    if (!room) this.blocked = true;
+    if (!this.out.writeTo(socket)) this.blocked = true;
     if (this.endAfterFlush) {
       this.endAfterFlush = false;
       socket.end();

@@ -1,13 +1,16 @@
+import type { Socket } from 'node:net';
+import { TLSSocket } from 'node:tls';
+
 const EMPTY = Buffer.alloc(0);
 
-/** Bytes of one scratch slab: a turn's heads and small bodies of one connection nearly always fit. */
-const SLAB_BYTES = 64 * 1024;
+/** Bytes of one scratch slab: a turn's heads and small bodies of one connection nearly always fit, and one TLS record. */
+const SLAB_BYTES = 16 * 1024;
 /** Bodies at least this long are passed on by reference: copying them would cost more than one more chunk. */
 const BY_REFERENCE_BYTES = 16 * 1024;
 
 /** Scratch slabs not in use. Only connections with something to write in this turn hold one. */
 const freeSlabs: Buffer[] = [];
-const FREE_SLABS_KEPT = 16;
+const FREE_SLABS_KEPT = 64;
 
 /**
  * What one connection has yet to write. Codecs append to it during a turn of the event loop; the owner of the
@@ -70,6 +73,36 @@ export class OutBuffer {
     const at = this.reserve(length);
     src.copy(this.buf, at, start, end);
     this.n = at + length;
+  }
+
+  /**
+   * Writes everything to a socket and is empty again. False: it wants no more before its event `drain`.
+   * What fits into the slab is written from there, uncopied, and the slab is used again at once where it can be seen
+   * that the system, or the TLS layer, has taken all of it.
+   */
+  writeTo(socket: Socket): boolean {
+    if (this.chunks.length === 0 && this.buf.length === SLAB_BYTES && socket.writableLength === 0) {
+      const slab = this.buf;
+      const bytes = this.n;
+      this.buf = EMPTY;
+      this.n = 0;
+      if (bytes === 0) {
+        giveSlab(slab);
+        return true;
+      }
+      const room = socket.write(slab.subarray(0, bytes));
+      // A TLS socket that has nothing queued encrypts, or copies, within the call.
+      if (socket.writableLength === 0 || socket instanceof TLSSocket) giveSlab(slab);
+      return room;
+    }
+    const chunks = this.take();
+    if (chunks.length === 0) return true;
+    if (chunks.length === 1) return socket.write(chunks[0]);
+    let room = true;
+    socket.cork();
+    for (let i = 0; i < chunks.length; i++) room = socket.write(chunks[i]);
+    socket.uncork();
+    return room;
   }
 
   /** Hands over everything, in order, and is empty again. The buffers belong to the caller. */

@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import net, { type AddressInfo, type Socket } from 'node:net';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { OutBuffer } from '../../src/proxy/out-buffer.ts';
@@ -80,3 +82,68 @@ describe('out buffer', () => {
     expect(b.buffer).toBe(long.buffer);
   });
 });
+
+describe('out buffer and a socket', () => {
+  it('writes everything in order, whoever else uses the slabs and however slowly it is read', async () => {
+    const { near, far, close } = await connections(6);
+    const outs = near.map(() => new OutBuffer(() => {}));
+    const received = far.map((socket, i) => {
+      const chunks: Buffer[] = [];
+      socket.on('data', (chunk: Buffer) => {
+        chunks.push(Buffer.from(chunk));
+        // Some read slowly, so that writes have to wait in the socket while the slabs go round.
+        if (i % 2 === 0) {
+          socket.pause();
+          setTimeout(() => socket.resume(), 1);
+        }
+      });
+      return chunks;
+    });
+    const written = outs.map(() => [] as Buffer[]);
+    let state = 42;
+    const random = (below: number) => {
+      state = (Math.imul(state, 1103515245) + 12345) & 0x7fffffff;
+      return (state >> 8) % below;
+    };
+    for (let turn = 0; turn < 400; turn++) {
+      for (let n = 0; n < 10; n++) {
+        const i = random(outs.length);
+        const size = random(20) === 0 ? random(60_000) : random(400);
+        const piece = Buffer.alloc(size, `${i}:${turn}:${n};`);
+        written[i].push(piece);
+        if (random(2) === 0) outs[i].bytes(piece, 0, size);
+        else outs[i].latin1(piece.toString('latin1'));
+      }
+      for (let i = 0; i < outs.length; i++) outs[i].writeTo(near[i]);
+      if (turn % 3 === 0) await new Promise(setImmediate);
+    }
+    for (const socket of near) socket.end();
+    await Promise.all(far.map((socket) => once(socket, 'end')));
+    for (let i = 0; i < outs.length; i++) {
+      expect(Buffer.concat(received[i]).equals(Buffer.concat(written[i])), `connection ${i}`).toBe(true);
+    }
+    close();
+  });
+});
+
+async function connections(count: number): Promise<{ near: Socket[]; far: Socket[]; close: () => void }> {
+  const server = net.createServer();
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  const near: Socket[] = [];
+  const far: Socket[] = [];
+  for (let i = 0; i < count; i++) {
+    const accepted = once(server, 'connection');
+    far.push(net.connect(port, '127.0.0.1'));
+    near.push((await accepted)[0] as Socket);
+  }
+  return {
+    near,
+    far,
+    close: () => {
+      for (const socket of [...near, ...far]) socket.destroy();
+      server.close();
+    },
+  };
+}

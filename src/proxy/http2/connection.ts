@@ -486,7 +486,8 @@ export class H2Connection {
     this.events.onGoaway(lastStreamId, code, debug);
     if (!this.isServer) {
       for (const stream of this.table.values()) {
-        if (stream.id <= lastStreamId) continue;
+        // What hears of one reset may end others.
+        if (stream.id <= lastStreamId || this.table.find(stream.id) !== stream) continue;
         this.remove(stream);
         this.table.rememberReset(stream.id);
         this.events.onReset(stream, REFUSED_STREAM, true);
@@ -504,6 +505,7 @@ export class H2Connection {
     this.closed = true;
     this.reader.stopped = true;
     for (const stream of this.table.values()) {
+      if (this.table.find(stream.id) !== stream) continue;
       this.remove(stream);
       this.events.onReset(stream, code, false);
     }

@@ -1,6 +1,8 @@
 import { MAX_INT31 } from './frames.ts';
 import type { H2Stream } from './stream.ts';
 
+const PLACES = 256;
+
 /** Streams reset by us that are remembered, so that what was under way is not taken for an error. */
 const REMEMBERED_RESETS = 1024;
 
@@ -8,9 +10,14 @@ const REMEMBERED_RESETS = 1024;
 export class StreamTable {
   /** Highest id that the client has used. */
   lastPeerId = 0;
-  private readonly open = new Map<number, H2Stream>();
-  /** The stream found last: frames of one stream tend to come together. */
-  private recent: H2Stream | undefined;
+  /**
+   * By the low bits of the ID: IDs are given out one after another, so that two open streams rarely want one place. A
+   * `Map`, from which streams are deleted as quickly as they are added, would build itself anew every few streams.
+   */
+  private readonly places: (H2Stream | undefined)[] = [];
+  /** Streams whose place was taken. */
+  private displaced: Map<number, H2Stream> | null = null;
+  private open = 0;
   /** Client: id of the next request. */
   private nextId = 1;
   /** Server: how many ids the client has used. */
@@ -20,7 +27,7 @@ export class StreamTable {
   constructor(private readonly isServer: boolean) {}
 
   get size(): number {
-    return this.open.size;
+    return this.open;
   }
 
   get idsUsedUp(): boolean {
@@ -33,25 +40,34 @@ export class StreamTable {
     return id;
   }
 
-  values(): Iterable<H2Stream> {
-    return this.open.values();
+  values(): H2Stream[] {
+    const streams = this.places.filter((stream) => stream !== undefined);
+    return this.displaced === null ? streams : [...streams, ...this.displaced.values()];
   }
 
   add(stream: H2Stream): void {
-    this.open.set(stream.id, stream);
-    this.recent = stream;
+    const place = placeOf(stream.id);
+    // Filled from the front, so that the array stays dense.
+    while (this.places.length <= place) this.places.push(undefined);
+    if (this.places[place] === undefined) this.places[place] = stream;
+    else {
+      this.displaced ??= new Map();
+      this.displaced.set(stream.id, stream);
+    }
+    this.open++;
   }
 
   delete(stream: H2Stream): void {
-    this.open.delete(stream.id);
-    if (this.recent === stream) this.recent = undefined;
+    const place = placeOf(stream.id);
+    if (this.places[place] === stream) this.places[place] = undefined;
+    else if (this.displaced?.delete(stream.id) !== true) return;
+    this.open--;
   }
 
   find(streamId: number): H2Stream | undefined {
-    if (this.recent !== undefined && this.recent.id === streamId) return this.recent;
-    const stream = this.open.get(streamId);
-    if (stream !== undefined) this.recent = stream;
-    return stream;
+    const stream = this.places[placeOf(streamId)];
+    if (stream !== undefined && stream.id === streamId) return stream;
+    return this.displaced === null ? undefined : this.displaced.get(streamId);
   }
 
   /** Whether no message has ever been on that stream. Even ids are never used: nobody pushes. */
@@ -87,3 +103,6 @@ export class StreamTable {
     return this.resets?.has(streamId) === true;
   }
 }
+
+/** IDs of one side are all odd, or all even. */
+const placeOf = (streamId: number): number => (streamId >>> 1) & (PLACES - 1);
