@@ -79,7 +79,7 @@ export class Listener implements ListenerContext {
         // Refused below, with the reason; `true` would only show the peer a reset.
         rejectUnauthorized: false,
       });
-      installContext(server, this.context(identity));
+      server.setSecureContext(this.contextOptions(identity));
       server.on('secureConnection', (socket) => this.acceptTls(socket));
       server.on('tlsClientError', (error) => options.onTlsError(this, error.message));
       this.server = server;
@@ -97,7 +97,7 @@ export class Listener implements ListenerContext {
 
   /** The next handshakes use this certificate; open connections go on. */
   presentIdentity(identity: Identity): void {
-    if (this.server instanceof tls.Server) installContext(this.server, this.context(identity));
+    if (this.server instanceof tls.Server) this.server.setSecureContext(this.contextOptions(identity));
   }
 
   /** Stops accepting; open connections finish what they carry. `onClosed`: none is left. */
@@ -230,22 +230,14 @@ export class Listener implements ListenerContext {
     if (first !== null) downstream.receive(first);
   }
 
-  private context(identity: Identity): tls.SecureContext {
+  private contextOptions(identity: Identity): tls.SecureContextOptions {
     const options: tls.SecureContextOptions =
       this.spec.kind === 'inbound'
         ? linkContextOptions(identity, this.options.trustAnchors())
         : { cert: identity.certificate, key: identity.privateKey, minVersion: 'TLSv1.2' };
     // Without a context for session IDs OpenSSL refuses to resume sessions of clients with certificates.
-    return tls.createSecureContext({ ...options, sessionIdContext: 'mesh' });
+    return { ...options, sessionIdContext: 'mesh' };
   }
-}
-
-/**
- * Has a server use a context as it is. `tls.Server.setSecureContext` makes its own from a fixed list of options, in
- * which `allowPartialTrustChain` is missing (Node 20 to 24).
- */
-function installContext(server: tls.Server, context: tls.SecureContext): void {
-  (server as unknown as { _sharedCreds: tls.SecureContext })._sharedCreds = context;
 }
 
 /** RFC 9110 section 5.6.2, letters only: every registered method begins with one. */
