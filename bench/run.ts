@@ -9,8 +9,9 @@ import { reload } from './reload.ts';
 import { startup } from './startup.ts';
 import { root } from './support/mesh.ts';
 import { type Bench, type Section, toMarkdown } from './support/report.ts';
+import { telemetry } from './telemetry.ts';
 
-const BENCHES: Record<string, Bench> = { startup, reload, memory, compile: compileBench, faults, peers };
+const BENCHES: Record<string, Bench> = { startup, reload, memory, compile: compileBench, faults, telemetry, peers };
 
 const wanted = process.argv.slice(2);
 const unknown = wanted.filter((name) => !(name in BENCHES));

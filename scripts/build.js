@@ -78,6 +78,7 @@ try {
         daemon: 'src/runtime/daemon-process.ts',
         'data-plane': 'src/proxy/data-plane-process.ts',
         'config-loader': 'src/runtime/config/loader-process.ts',
+        migrate: 'src/runtime/resources/migrate-process.ts',
       }),
     ).map(([name, file]) => build({ ...common, entryPoints: { [name]: file } }).catch(giveUpOn(file))),
     build({ ...common, banner: {}, entryPoints: present({ index: 'src/index.ts' }) }),

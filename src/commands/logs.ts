@@ -20,7 +20,9 @@ export default class Logs extends MeshCommand {
     const { argv, flags } = await this.parse(Logs);
     const query = this.unwrap(parseLogQuery({ ...flags, services: argv as string[], now: Date.now() }));
     const client = await this.connect(flags);
-    this.unwrap(knownServices(await client.status(), query.services));
+    // The gateway's are the lines of its access log.
+    const services = query.services.filter((name) => name !== 'gateway');
+    this.unwrap(knownServices(await client.status(), services));
     const format = createLogFormat(this.style, { times: flags.times });
     for await (const lines of client.logs(query, untilInterrupted())) {
       if (flags.json) for (const line of lines) this.printJson(line, true);

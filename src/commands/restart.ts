@@ -2,16 +2,20 @@ import { Args } from '@oclif/core';
 import { MeshCommand } from '../runtime/client/base-command.ts';
 
 export default class Restart extends MeshCommand {
-  static override summary = 'Restart one service without failing its callers.';
+  static override summary = 'Restart services, one after another, without failing their callers.';
   static override description =
     'The old process serves until the new one is ready where that is possible; otherwise requests wait for it.';
-  static override examples = ['$ mesh restart orders'];
+  static override usage = 'restart SERVICE...';
+  static override examples = ['$ mesh restart orders', '$ mesh restart web orders'];
+  static override strict = false;
   static override args = { service: Args.string({ required: true, description: 'service to restart' }) };
 
   async run(): Promise<void> {
-    const { args, flags } = await this.parse(Restart);
+    const { argv, flags } = await this.parse(Restart);
+    const [first, ...others] = argv as string[];
     const client = await this.connect(flags);
-    this.unwrap(await client.restart(args.service));
-    this.done(flags.json, `${args.service} restarted`, { service: args.service });
+    for (const service of [first, ...others]) this.unwrap(await client.restart(service));
+    const document = others.length === 0 ? { service: first } : { services: [first, ...others] };
+    this.done(flags.json, `${[first, ...others].join(', ')} restarted`, document);
   }
 }

@@ -9,12 +9,13 @@ import { eventDocument, jsonLine } from '../runtime/telemetry/event-text.ts';
 export default class Tap extends MeshCommand {
   static override summary = 'Show requests as they happen.';
   static override description =
-    'SERVICE sent the request or got it. Each request is shown once, as its caller saw it; `--direction both` adds what the called side saw. Values of authorization, cookies and API keys are never shown.';
+    'SERVICE sent the request or got it. Each request is shown once, as its caller saw it; `--direction both` adds what the called side saw. Values of authorization, cookies and API keys are never shown, and in bodies those of passwords, tokens and what `telemetry.redactFields` names.';
   static override examples = [
     '$ mesh tap',
     '$ mesh tap orders --status 5xx --wide',
     '$ mesh tap --from web --to orders --method POST --path /api --min-duration 100ms',
     '$ mesh tap --header x-user=42 --show-header content-type --show-header x-user',
+    '$ mesh tap --to orders --method POST --bodies --body-limit 64Ki',
     "$ mesh tap --json -n 100 | jq -r '[.path, .durationMs] | @tsv'",
   ];
   static override args = { service: Args.string({ description: 'only requests of or to this service' }) };
@@ -50,6 +51,8 @@ export default class Tap extends MeshCommand {
       helpValue: 'NAME',
       description: 'show this header; `*` for all',
     }),
+    bodies: Flags.boolean({ description: 'show bodies, without secret fields; gRPC messages as JSON' }),
+    'body-limit': Flags.string({ helpValue: '4Ki', description: 'bytes kept of each body, at most 1Mi' }),
     wide: Flags.boolean({ char: 'w', description: 'with instance, route, peer, sizes, timing and trace' }),
     count: Flags.integer({ char: 'n', min: 1, helpValue: 'N', description: 'end after N requests' }),
   };
@@ -60,18 +63,13 @@ export default class Tap extends MeshCommand {
     const filter = this.unwrap(parseTapFilter(args.service, flags, await client.status()));
     const format = createTapFormat(this.style, { wide: flags.wide });
     const withHeaders = filter.showHeaders.length > 0;
-    const signal = untilInterrupted();
-    await followTap(
-      client,
-      filter,
-      { count: flags.count ?? 0, signal },
-      {
-        show: (events) => {
-          if (flags.json) this.print(...events.map((event) => jsonLine(eventDocument(event, withHeaders))));
-          else this.print(...events.flatMap(format));
-        },
-        remark: (text) => this.remark(this.style.dim(text)),
+    const extent = { count: flags.count ?? 0, signal: untilInterrupted() };
+    await followTap(client, filter, extent, {
+      show: (events) => {
+        if (flags.json) this.print(...events.map((event) => jsonLine(eventDocument(event, withHeaders))));
+        else this.print(...events.flatMap(format));
       },
-    );
+      remark: (text) => this.remark(this.style.dim(text)),
+    });
   }
 }

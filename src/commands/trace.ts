@@ -5,6 +5,7 @@ import {
   linesOfTrace,
   parseTraceQuery,
   renderTrace,
+  renderTraceDrops,
   renderTraces,
 } from '../runtime/client/trace-view.ts';
 
@@ -45,8 +46,10 @@ export default class Trace extends MeshCommand {
     if (args.id === undefined) {
       const traces = await client.traces(query);
       if (flags.json) this.printJson({ traces });
-      else if (traces.length > 0) this.print(...renderTraces(traces, this.style, this.columns));
-      else {
+      else if (traces.length > 0) {
+        const { traffic } = await client.status();
+        this.print(...renderTraces(traces, this.style, this.columns), ...renderTraceDrops(traffic, this.style));
+      } else {
         const any = await client.traces({ service: '', errorsOnly: false, minDurationMs: 0, sinceMs: null, limit: 1 });
         this.remark(explainNoTraces(any.length > 0));
       }

@@ -89,6 +89,10 @@ const ownProcess = (service: ResolvedService, subset: ResolvedSubset): object =>
 function addressForm(config: ResolvedConfig, name: string): unknown {
   if (name === 'gateway') return { http: config.gateway?.http, https: config.gateway?.https };
   const service = config.services[name];
+  if (service?.resource?.kind === 'migrations') return service.resource.bus ? service.resource.database : null;
   if (service === undefined || service.task) return null;
+  // Resources bring user, password and database besides.
+  if (service.resource !== undefined)
+    return service.resource.kind === 'url' ? service.resource.url : service.resource.database;
   return service.protocol === 'tcp' ? 'tcp' : 'http';
 }

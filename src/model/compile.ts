@@ -1,3 +1,4 @@
+import type { Protocol } from './config.ts';
 import type { ResolvedConfig, ResolvedService } from './resolved.ts';
 import { type Put, sameValues, shared, sharedRecord } from './sharing.ts';
 import type {
@@ -40,6 +41,8 @@ export interface InstanceState {
     /** By name of the service, `gateway` included. */
     readonly dependencies: Readonly<Record<string, number>>;
   };
+  /** Of an injected process, where it differs: its application may be elsewhere and speak otherwise than the service. */
+  readonly application?: { readonly host: string; readonly protocol: Protocol; readonly tls: boolean };
 }
 
 /** Table and workload of the way in. */
@@ -97,8 +100,9 @@ function factsOf({ gateway, instances }: RuntimeState): Facts {
   const fixed: (string | number | null)[] = [gateway.http, gateway.https];
   const services: string[] = [];
   const states: EndpointState[] = [];
-  for (const { id, service, subset, state, ports } of instances) {
+  for (const { id, service, subset, state, ports, application } of instances) {
     fixed.push(id, subset, ports.app, ports.inbound, ports.outbound);
+    if (application !== undefined) fixed.push(application.host, application.protocol, Number(application.tls));
     for (const name in ports.dependencies) fixed.push(name, ports.dependencies[name]);
     services.push(service);
     states.push(state);
@@ -167,7 +171,7 @@ function putListeners(
   identityOf: (service: string) => string,
   put: Put<Listener>,
 ): void {
-  for (const { id: workload, service: name, ports } of instances) {
+  for (const { id: workload, service: name, ports, application } of instances) {
     const service = config.services[name];
     if (service === undefined) continue;
     const identity = identityOf(name);
@@ -212,7 +216,10 @@ function putListeners(
       identity,
       tls: false,
       destination: null,
-      app: { host: LOOPBACK, port: ports.app, protocol: service.protocol },
+      app:
+        application === undefined
+          ? { host: LOOPBACK, port: ports.app, protocol: service.protocol }
+          : appOf(application, ports.app),
       protocol: service.protocol,
     });
   }
@@ -234,6 +241,9 @@ function putListeners(
     });
   }
 }
+
+const appOf = ({ host, protocol, tls }: NonNullable<InstanceState['application']>, port: number): Listener['app'] =>
+  tls ? { host, port, protocol, tls } : { host, port, protocol };
 
 const putListener = (put: Put<Listener>, listener: Listener): void => put(listener.name, listener);
 
@@ -275,7 +285,7 @@ function clusterOf(
   identityOf: (service: string) => string,
 ): Cluster {
   const { name, external } = service;
-  return {
+  const cluster: Cluster = {
     service: name,
     protocol: service.protocol,
     spiffeId: external === null ? identityOf(name) : null,
@@ -288,19 +298,21 @@ function clusterOf(
     subsets: service.subsets.map((subset) => subset.name),
     endpoints: external === null ? endpointsOf(service, instances) : [externalEndpoint(name, external)],
   };
+  if (service.asideSubset !== undefined) cluster.asideSubset = service.asideSubset;
+  return cluster;
 }
 
 function endpointsOf(service: ResolvedService, instances: readonly InstanceState[]): Endpoint[] {
   const weights = service.loadBalancer.kind === 'weighted' ? service.loadBalancer.weights : {};
   const endpoints: Endpoint[] = [];
-  for (const { id, subset, state, ports } of instances) {
+  for (const { id, subset, state, ports, application } of instances) {
     if (ports.app === null) continue;
     endpoints.push({
       id,
       subset,
       host: LOOPBACK,
       port: ports.inbound,
-      health: { host: LOOPBACK, port: ports.app },
+      health: { host: application?.host ?? LOOPBACK, port: ports.app },
       state,
       weight: weights[id] ?? weights[subset] ?? 1,
     });

@@ -3,6 +3,8 @@
  * Precedence where a setting exists on several levels: `defaults` < service < route.
  */
 
+import type { ResourceConfig } from './resource-config.ts';
+
 /** A length of time in the Gateway API's form (GEP-2257): `500ms`, `10s`, `1m30s`, `1h`. `0s` turns a limit off. */
 export type Duration = string;
 /** A number of bytes: `64Ki`, `10Mi`, `1Gi`, or plain digits. */
@@ -27,6 +29,11 @@ export interface MeshConfig {
   gateway?: GatewayConfig;
   /** Settings for every service that does not set them itself. */
   defaults?: DefaultsConfig;
+  /**
+   * Databases and brokers by name: `{ ordersdb: postgres(), bus: postgresBus() }`. The names stand in `dependsOn` like those
+   * of services, so no service has the same one.
+   */
+  resources?: Record<string, ResourceConfig>;
   /** The services by name: lowercase letters, digits and `-`, at most 63 characters. `gateway` is taken. */
   services: Record<string, ServiceConfig>;
 }
@@ -43,14 +50,25 @@ export interface TelemetryConfig {
   accessLog?: boolean | AccessLogConfig;
   /** Headers whose values taps never show, beside authorization, proxy-authorization, cookie, set-cookie and x-api-key. */
   redactHeaders?: string[];
-  /** Traces of requests, kept in `.mesh/traces` for `mesh trace`. `false` turns them off, and the receiver for services with them. Default: on. */
+  /**
+   * Fields of bodies whose values taps never show: keys of JSON objects at any depth, fields of forms and of gRPC messages,
+   * in any case, with or without `_` and `-`. Beside password, passwd, secret, token, access_token, refresh_token, id_token,
+   * api_key, apikey, client_secret, card_number and cvv.
+   */
+  redactFields?: string[];
+  /**
+   * Traces of requests, kept in `.mesh/traces` for `mesh trace`. With `false` at `mesh up` services are not told where to
+   * send spans; turned on later, those that run have to be restarted for that. Default: on.
+   */
   traces?: TracesConfig | false;
-  /** A collector that spans of proxies and services are exported to as well. Default: none. */
+  /** A collector that spans of proxies and services and all metrics are exported to as well. Default: none. */
   otlp?: OtlpConfig;
 }
 
 export interface AccessLogConfig {
-  /** Relative to the config file; opened anew when it is moved away. Default: `.mesh/access.log`. */
+  /** `stdout`: with the output of services in `mesh up` and `mesh logs`, under the called one's name. Default: `file`. */
+  output?: 'file' | 'stdout';
+  /** Relative to the config file; opened anew when it is moved away. Not with `stdout`. Default: `.mesh/access.log`. */
   file?: string;
   /** `json` is what `mesh tap --json` prints. Default: `text`. */
   format?: 'json' | 'text';
@@ -72,7 +90,13 @@ export interface OtlpConfig {
   headers?: Record<string, string>;
   /** Default: `http/protobuf`. */
   protocol?: 'http/protobuf' | 'http/json' | 'grpc';
+  /** What is exported. Default: both. */
+  signals?: OtlpSignal[];
+  /** Between two exports of metrics; at least 1s. Default: `10s`. */
+  metricsInterval?: Duration;
 }
+
+export type OtlpSignal = 'traces' | 'metrics';
 
 export interface GatewayConfig {
   /** Port for plain HTTP (HTTP/1.1 and h2c) on 127.0.0.1. Leave out for none. */
@@ -109,6 +133,11 @@ export interface ServiceConfig {
   envFile?: string | string[];
   /** What the service speaks. `grpc` and `http2` mean HTTP/2 without TLS. Default: `http` (HTTP/1.1 and upgrades); for `external: 'tcp://...'` `tcp`. */
   protocol?: Protocol;
+  /**
+   * .proto files of a gRPC service, relative to the config file, by which `mesh tap --bodies` shows messages as JSON.
+   * Default: `*.proto` and `proto/**` in `cwd`, then the service's own server reflection.
+   */
+  proto?: string | string[];
   /** Port the service listens on. Default: a free one, told to it as PORT. */
   port?: number;
   /** Number of instances. Default: 1. With `subsets`, of each subset. */
@@ -127,6 +156,11 @@ export interface ServiceConfig {
   restart?: RestartConfig;
   /** Files or folders, relative to `cwd`; a change restarts the service (`build` first). */
   watch?: string | string[];
+  /**
+   * Folders of .sql files, relative to `cwd`, for the one database that the service depends on: applied in order of name,
+   * each file once and in a transaction, before the service starts and when one is added.
+   */
+  migrations?: string | string[];
   /** Run before each start; the service starts only if it succeeds. */
   build?: string | string[];
   /** How a process is asked to end. */
@@ -146,8 +180,11 @@ export interface ServiceConfig {
    */
   retries?: RetriesConfig | false;
   parking?: ParkingConfig;
-  /** Whether requests to this service are in the mesh's access log. Default: true. */
-  accessLog?: boolean;
+  /**
+   * Access log of the requests to this service, instead of the mesh's: `false` for none, `true` for one as the mesh's,
+   * or where it goes and how it reads; what is left out is as for the mesh. Default: the mesh's.
+   */
+  accessLog?: boolean | AccessLogConfig;
 }
 
 export interface SubsetConfig {

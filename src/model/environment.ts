@@ -25,6 +25,8 @@ export function serviceEnvironment(input: EnvironmentInput): Record<string, stri
   const service = config.services[name];
   const env: Record<string, string> = { OTEL_SERVICE_NAME: name, ...proxyVariables(ports.outbound) };
   for (const { service: dependency } of service.dependsOn) {
+    // A task of ours is waited for, never called.
+    if (config.services[dependency]?.resource?.kind === 'migrations') continue;
     const port = ports.dependencies[dependency];
     if (port !== undefined) Object.assign(env, addressVariables(dependency, schemeOf(config, dependency), port));
   }

@@ -1,9 +1,17 @@
+import { bodyCodes } from './codes/bodies.ts';
 import { runtimeCodes, stateCodes } from './codes/daemon.ts';
+import { explainCodes } from './codes/explain.ts';
 import { fieldCodes } from './codes/fields.ts';
 import { identityCodes } from './codes/identity.ts';
+import { injectionCodes } from './codes/injection.ts';
+import { injectionCommandCodes } from './codes/injection-command.ts';
 import { loadingCodes } from './codes/loading.ts';
+import { resourceCodes } from './codes/resources.ts';
 import { routeCodes } from './codes/routes.ts';
+import { scaffoldCodes } from './codes/scaffold.ts';
 import { serviceCodes } from './codes/services.ts';
+import { telemetryCodes } from './codes/telemetry.ts';
+import { transparentCodes } from './codes/transparent.ts';
 import { networkCodes, processCodes, usageCodes } from './codes/workloads.ts';
 import { formatPath, type PathSegment } from './config-path.ts';
 import { suggest } from './nearest.ts';
@@ -18,7 +26,7 @@ export interface CodeRow {
 
 /**
  * Rows of one range. Ranges: C configuration (0xx loading, 1xx values, 2xx services, 3xx routes), R daemon, S state
- * directory, I identity, P processes, N network, U usage. A code keeps its meaning for ever; one that is no longer
+ * directory, I identity, P processes, N network, U usage, T telemetry, D resources, J injections. A code keeps its meaning for ever; one that is no longer
  * reported is not given again.
  */
 export type CodeTable<Range extends string> = Readonly<Record<`MESH-${Range}${number}`, CodeRow>>;
@@ -33,7 +41,15 @@ const TABLE = {
   ...identityCodes,
   ...processCodes,
   ...networkCodes,
+  ...injectionCommandCodes,
+  ...resourceCodes,
+  ...scaffoldCodes,
+  ...telemetryCodes,
   ...usageCodes,
+  ...explainCodes,
+  ...transparentCodes,
+  ...bodyCodes,
+  ...injectionCodes,
 };
 
 export type Code = keyof typeof TABLE;

@@ -1,3 +1,5 @@
+import type { EventBody } from './bodies.ts';
+
 /** One request as one proxy saw it, when it was over: what `mesh tap` prints and traces are made of. */
 export interface RequestEvent {
   /** Span ID of this proxy's part: unique for the event. */
@@ -20,8 +22,10 @@ export interface RequestEvent {
   method: string;
   authority: string;
   path: string;
-  /** Name of the route; empty where there was none. */
+  /** Name of the route that chose the backend: the service's, or the gateway's where that names a subset. Empty: none did. */
   route: string;
+  /** Name of the gateway's route that the request came in by; empty but at the gateway. */
+  gatewayRoute: string;
   /** 0: there was no response. */
   status: number;
   /** Null: not gRPC. */
@@ -42,6 +46,11 @@ export interface RequestEvent {
   /** Only those asked for by the tap. */
   requestHeaders: [string, string][];
   responseHeaders: [string, string][];
+  /** When the last try had its connection; null or left out: it was there already, or it did not come to that. */
+  connectedAfterMs?: number | null;
+  /** Only if the tap asks for bodies. */
+  requestBody?: EventBody;
+  responseBody?: EventBody;
 }
 
 /** Which requests a tap shows; what is left empty does not restrict. */
@@ -65,6 +74,8 @@ export interface TapFilter {
   maxPerSecond: number;
   /** Names of headers to show; `*` for all but the redacted ones. */
   showHeaders: string[];
+  /** Bytes of each body to show; 0 or left out: none. */
+  bodyLimitBytes?: number;
 }
 
 /** Shows every request. */
@@ -82,6 +93,7 @@ export const ANY_REQUEST: Readonly<TapFilter> = {
   direction: '',
   maxPerSecond: 0,
   showHeaders: [],
+  bodyLimitBytes: 0,
 };
 
 /** What a tap delivers, about twenty times a second while there is something. */
@@ -91,14 +103,18 @@ export interface TapBatch {
   dropped: number;
   /** Requests since the last batch that the filter does not want. */
   filtered: number;
+  /** Bodies since the last batch that were not captured whole, because too much was under way at once. */
+  bodiesDropped?: number;
 }
 
 /** Which side of the hop counted: `outbound`, the caller's proxy; `inbound`, that of the called instance. */
 export type Direction = 'inbound' | 'outbound';
 
 /**
- * What of traffic is put together: `each` keeps (source, destination, route) apart, `edge` (source, destination),
- * `route` (destination, route), `service` the destination; `subset` is (destination, subset) as the called side counted.
+ * What of traffic is put together: `each` keeps (source, destination, route, gateway's route) apart, `edge` (source,
+ * destination), `route` (destination, route), `service` the destination; `subset` is (destination, subset) as the called
+ * side counted. By `route` what came in by the gateway is shown twice: in the rows of the services that it went to, and in
+ * those of the gateway's own table, whose destination is `gateway`. The others count every request once.
  */
 export const STAT_GROUPINGS = ['each', 'service', 'route', 'edge', 'subset'] as const;
 export type StatGrouping = (typeof STAT_GROUPINGS)[number];
@@ -111,6 +127,8 @@ export interface StatRow {
   destination: string;
   /** Empty where there was none. */
   route: string;
+  /** Gateway's route that the requests came in by; told apart by `each` only. */
+  gatewayRoute: string;
   /** Of the instance that answered; known to the called side only. */
   subset: string;
   /** Whether the hop is mutual TLS between two proxies. */

@@ -44,6 +44,13 @@ export interface ProxySpan {
   /** Name of the route, and the path that its match asks for; empty where there is none. */
   route: string;
   routePath: string;
+  /** Name of the gateway's route; empty but at the gateway, and in what an older version stored. */
+  gatewayRoute?: string;
+  /** Milliseconds from the beginning until the last endpoint was picked, and until the response's head had come. Left out: it did not come to that. */
+  pickedAfterMs?: number;
+  firstByteAfterMs?: number;
+  /** Instances that were tried and failed, in order; left out: none. */
+  tried?: string[];
   /** 0: there was no response. */
   status: number;
   /** Null: not gRPC. */
@@ -166,6 +173,7 @@ function attributesOf(span: ProxySpan, server: boolean, error: string): KeyValue
   text(server ? 'mesh.source' : 'mesh.destination', span.other);
   text('mesh.destination.instance', span.endpoint);
   text('mesh.route', span.route);
+  text('mesh.gateway_route', span.gatewayRoute ?? '');
   text('mesh.response_flags', span.flags);
   list.push(boolAttribute('mesh.tls', span.tls));
   text('mesh.peer', span.peer);

@@ -8,7 +8,6 @@ import type {
   ProbeConfig,
   RouteConfig,
   ServiceConfig,
-  TelemetryConfig,
 } from './config.ts';
 import { parseExternal } from './external.ts';
 import {
@@ -19,6 +18,7 @@ import {
   type PolicyLevel,
   type RoutePolicies,
 } from './precedence.ts';
+import { resolveTelemetry, resolveTracing } from './resolve-telemetry.ts';
 import type {
   Backend,
   Command,
@@ -32,11 +32,10 @@ import type {
   ResolvedRoute,
   ResolvedService,
   ResolvedSubset,
-  ResolvedTelemetry,
 } from './resolved.ts';
+import { withResource, withResources } from './resource-services.ts';
 import type { Result } from './result.ts';
 import { type Alternative, alternatives, compareRanks } from './route-order.ts';
-import { REDACTED_HEADERS } from './tap-filter.ts';
 import { validateConfig } from './validate.ts';
 
 export interface ResolveContext {
@@ -55,9 +54,12 @@ export function resolveConfig(input: unknown, { baseDir }: ResolveContext): Resu
   return problems.length === 0 ? { ok: true, value } : { ok: true, value, warnings: problems };
 }
 
-function resolved(config: MeshConfig, baseDir: string): ResolvedConfig {
+function resolved(written: MeshConfig, baseDir: string): ResolvedConfig {
+  const config = withResources(written);
   const services: Record<string, ResolvedService> = {};
-  for (const name of Object.keys(config.services)) services[name] = resolveService(name, config, baseDir);
+  for (const name of Object.keys(config.services)) {
+    services[name] = withResource(resolveService(name, config, baseDir), written, baseDir);
+  }
   return {
     name: config.name,
     trustDomain: config.trustDomain ?? `${config.name}.local`,
@@ -69,28 +71,6 @@ function resolved(config: MeshConfig, baseDir: string): ResolvedConfig {
     tracing: resolveTracing(config.telemetry ?? {}),
     services,
     baseDir,
-  };
-}
-
-function resolveTelemetry({ telemetry = {}, services }: MeshConfig, baseDir: string): ResolvedTelemetry {
-  const { admin, accessLog = false, redactHeaders = [] } = telemetry;
-  const { file = path.join('.mesh', 'access.log'), format = 'text' } = typeof accessLog === 'boolean' ? {} : accessLog;
-  const except = Object.keys(services).filter((name) => services[name].accessLog === false);
-  return {
-    admin: admin ?? null,
-    accessLog: accessLog === false ? null : { file: path.resolve(baseDir, file), format, except },
-    redactHeaders: [...new Set([...REDACTED_HEADERS, ...redactHeaders.map((name) => name.toLowerCase())])],
-  };
-}
-
-function resolveTracing({ traces = {}, otlp }: TelemetryConfig): ResolvedConfig['tracing'] {
-  const { sample = 1, maxPerSecond = 200, slow = '500ms' } = traces === false ? {} : traces;
-  return {
-    traces: traces === false ? null : { headRate: sample, maxPerSecond, slowMs: ms(slow) },
-    otlp:
-      otlp === undefined
-        ? null
-        : { endpoint: otlp.endpoint, headers: { ...otlp.headers }, protocol: otlp.protocol ?? 'http/protobuf' },
   };
 }
 
@@ -111,6 +91,7 @@ function resolveService(name: string, config: MeshConfig, baseDir: string): Reso
     env: { ...service.env },
     envFiles: listOf(service.envFile).map((file) => path.resolve(baseDir, file)),
     protocol,
+    protos: listOf(service.proto).map((file) => path.resolve(baseDir, file)),
     port: service.port ?? null,
     subsets: resolveSubsets(service),
     dependsOn: resolveDependencies(service, config),

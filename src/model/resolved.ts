@@ -1,4 +1,5 @@
 import type { DependencyCondition, Protocol, RetryCondition } from './config.ts';
+import type { BrokerKind } from './resource-config.ts';
 
 /**
  * The configuration after defaults, parsing and cross-references: nothing is optional but what may truly be
@@ -22,15 +23,32 @@ export interface ResolvedConfig {
 export interface ResolvedTelemetry {
   /** Port of the admin server. */
   admin: number | null;
+  /** Null: there is none. */
   accessLog: {
-    /** Absolute path. */
-    file: string;
-    format: 'json' | 'text';
-    /** Services whose requests are left out. */
-    except: string[];
+    /** For requests to services that say nothing themselves, and to none. Null: not logged. */
+    mesh: AccessLogTarget | null;
+    /** For requests to those that do. */
+    services: Record<string, AccessLogTarget | null>;
   } | null;
   /** Lowercase names, the usual ones included. */
   redactHeaders: string[];
+  /** Fields of bodies, the usual ones included. */
+  redactFields: string[];
+  /** Where metrics are sent to; null: nowhere. */
+  otlp: (OtlpCollector & { intervalMs: number }) | null;
+}
+
+/** Where a line of an access log goes, and how it reads. */
+export interface AccessLogTarget {
+  /** Absolute path; null: into the merged output of the mesh. */
+  file: string | null;
+  format: 'json' | 'text';
+}
+
+export interface OtlpCollector {
+  endpoint: string;
+  headers: Record<string, string>;
+  protocol: 'http/protobuf' | 'http/json' | 'grpc';
 }
 
 export interface ResolvedTracing {
@@ -44,7 +62,7 @@ export interface ResolvedTracing {
     slowMs: number;
   } | null;
   /** Null: nothing is exported. */
-  otlp: { endpoint: string; headers: Record<string, string>; protocol: 'http/protobuf' | 'http/json' | 'grpc' } | null;
+  otlp: OtlpCollector | null;
 }
 
 export interface ResolvedGateway {
@@ -69,6 +87,8 @@ export interface ResolvedService {
   env: Record<string, string>;
   envFiles: string[];
   protocol: Protocol;
+  /** Absolute paths of .proto files; empty: they are looked for. */
+  protos: string[];
   /** Fixed port of the service, null: assigned. */
   port: number | null;
   /** At least one; a service without subsets has one named `default`. Order of declaration. */
@@ -94,7 +114,21 @@ export interface ResolvedService {
   healthCheck: HealthCheck | null;
   parking: Parking;
   connectTimeoutMs: number;
+  /** What of `resources` it stands for. Absent: it is a service of the user's. */
+  resource?: ResolvedResource;
+  /** The one database it depends on, which it gets as DATABASE_URL; absent: none or several. */
+  database?: string;
+  /** A subset that only routes which name it lead to: all subsets are all but this one. Of an injected process. */
+  asideSubset?: string;
 }
+
+export type ResolvedResource =
+  /** A PostgreSQL that mesh runs; `bus`: for the bus alone. */
+  | { kind: 'postgres'; database: string; dataDir: string; settings: Record<string, string>; bus: boolean }
+  /** A server that runs anyway. */
+  | { kind: 'url'; of: 'postgres' | BrokerKind; url: string }
+  /** A task that brings `database`, the name of a resource, up to date; `bus`: with the tables of the bus. Folders are absolute. */
+  | { kind: 'migrations'; scope: string; database: string; folders: string[]; bus: boolean };
 
 export interface ResolvedSubset {
   name: string;
@@ -108,7 +142,9 @@ export type ProbeAction =
   | { kind: 'tcp'; port: number | null }
   | { kind: 'grpc'; service: string }
   | { kind: 'command'; command: Command }
-  | { kind: 'log'; pattern: string };
+  | { kind: 'log'; pattern: string }
+  /** A query is answered; the database is made where it is missing. */
+  | { kind: 'postgres'; dataDir: string; database: string };
 
 export interface ResolvedProbe {
   action: ProbeAction;

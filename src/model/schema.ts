@@ -17,10 +17,11 @@ import { loadBalancer } from './policies/load-balancer.ts';
 import { match } from './policies/match.ts';
 import { parking } from './policies/parking.ts';
 import { probe } from './policies/probe.ts';
+import { resource } from './policies/resource.ts';
 import { restart } from './policies/restart.ts';
 import { retries } from './policies/retries.ts';
 import { stop } from './policies/stop.ts';
-import { telemetry } from './policies/telemetry.ts';
+import { accessLog, telemetry } from './policies/telemetry.ts';
 import { routeTimeouts, timeouts } from './policies/timeouts.ts';
 import {
   closed,
@@ -91,6 +92,7 @@ const service = closed<ServiceConfig>('a service', {
   env: optional(environment),
   envFile: optional(files),
   protocol: optional(oneOf<Protocol>({ http: true, http2: true, grpc: true, tcp: true })),
+  proto: optional(files),
   port: optional(port),
   replicas: optional(replicas),
   subsets: optional(dictionary('subsets by name', label, subset)),
@@ -105,6 +107,7 @@ const service = closed<ServiceConfig>('a service', {
   restart: optional(restart),
   watch: optional(files),
   build: optional(command),
+  migrations: optional(files),
   stop: optional(stop),
   task: optional(flag),
   routes: optional(list('routes', route)),
@@ -113,7 +116,7 @@ const service = closed<ServiceConfig>('a service', {
   timeouts: optional(timeouts),
   retries: optional(retries),
   parking: optional(parking),
-  accessLog: optional(flag),
+  accessLog: optional(accessLog),
 });
 
 const defaults = closed<DefaultsConfig>('defaults', {
@@ -140,5 +143,6 @@ export const meshConfig = closed<MeshConfig>('the configuration', {
   telemetry: optional(telemetry),
   gateway: optional(gateway),
   defaults: optional(defaults),
+  resources: optional(dictionary('resources by name', serviceName, resource)),
   services: dictionary('services by name', serviceName, service),
 });

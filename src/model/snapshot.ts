@@ -47,7 +47,13 @@ export interface Listener {
   /** `dependency`: the service that it stands for. */
   destination: string | null;
   /** `inbound`: where the application listens, and what it speaks. */
-  app: { host: string; port: number; protocol: Protocol } | null;
+  app: {
+    host: string;
+    port: number;
+    protocol: Protocol;
+    /** Spoken with TLS; its certificate is not verified. Left out: no. Only injected applications do. */
+    tls?: boolean;
+  } | null;
   /** `dependency`: declared protocol; `tcp` forwards bytes without looking at them. */
   protocol: Protocol;
 }
@@ -73,6 +79,8 @@ export interface Cluster {
   connectTimeoutMs: number;
   /** Subset names in order of declaration. */
   subsets: string[];
+  /** A subset that is not meant where a backend names none. */
+  asideSubset?: string;
   endpoints: Endpoint[];
 }
 

@@ -22,6 +22,8 @@ export interface InstanceStatus {
   /** Milliseconds from start to first ready; null before. */
   readyAfterMs: number | null;
   spiffeId: string;
+  /** A process that mesh did not start. Left out: no. */
+  injected?: boolean;
 }
 
 export interface ServiceStatus {
@@ -53,6 +55,8 @@ export interface TrafficStatus {
   flags: Record<string, number>;
   /** Peers that mutual TLS refused, by reason. */
   refusedPeers: Record<string, number>;
+  /** What telemetry itself had to leave out since the daemon started, by what it was (`TELEMETRY_DROPS`). */
+  telemetryDropped: Record<string, number>;
 }
 
 export interface MeshStatus {

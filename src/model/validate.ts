@@ -1,10 +1,12 @@
 import * as v from 'valibot';
 import type { CheckContext } from './checks/context.ts';
 import { runChecks } from './checks/registry.ts';
+import { checkResources } from './checks/resources.ts';
 import type { MeshConfig } from './config.ts';
 import { isWithin, type PathSegment } from './config-path.ts';
 import { problem } from './errors.ts';
 import { plainDataProblems } from './plain-data.ts';
+import { withResources } from './resource-services.ts';
 import type { Problem } from './result.ts';
 import { meshConfig } from './schema.ts';
 import { isPlainObject, nameUnknownKey, readIssue } from './schema-parts.ts';
@@ -33,16 +35,27 @@ export function validateConfig(input: unknown): Validation {
   const config = own.length === 0 ? (input as unknown as MeshConfig) : withoutBroken(input);
   const brokenPaths = own.map((p) => p.path ?? '');
   const found: Problem[] = [];
+  const whole = withResources(config);
+  const written = [input.services, input.resources].filter(isPlainObject);
   const context: CheckContext = {
-    config,
-    serviceNames: new Set(isPlainObject(input.services) ? Object.keys(input.services) : []),
+    config: whole,
+    serviceNames: new Set([...written, whole.services].flatMap(Object.keys)),
     isBroken: (path) => brokenPaths.some((broken) => isWithin(broken, path)),
-    report: (p) => found.push(p),
+    report: (p) => found.push(...atResource(p, input)),
   };
+  checkResources(config, context.report);
   runChecks(context);
 
   const problems = [...own, ...found.filter((p) => !context.isBroken(p.path ?? ''))];
   return { config: problems.some((p) => p.severity !== 'warning') ? null : config, problems };
+}
+
+/** What checks find about a service that stands for a resource, where the user wrote it: what it names was looked at there. */
+function atResource(found: Problem, { services, resources }: Record<string, unknown>): Problem[] {
+  const [, name, rest] = /^services\.([^.[]+)(.*)$/.exec(found.path ?? '') ?? [];
+  if (name === undefined || (isPlainObject(services) && Object.hasOwn(services, name))) return [found];
+  if (found.code === 'MESH-C203' || !isPlainObject(resources)) return [];
+  return Object.hasOwn(resources, name) ? [{ ...found, path: `resources.${name}${rest}` }] : [];
 }
 
 /** There is nothing to go on where the whole is of the wrong kind. */

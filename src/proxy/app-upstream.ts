@@ -1,5 +1,5 @@
 import type { Protocol } from '../model/config.ts';
-import { plainConnector } from './connector.ts';
+import { localTlsConnector, plainConnector } from './connector.ts';
 import type { Deadlines } from './deadlines.ts';
 import type { InFlightCounter } from './exchange.ts';
 import type { H2Options } from './http2/options.ts';
@@ -25,13 +25,17 @@ export class AppUpstream implements InFlightCounter {
     readonly host: string,
     readonly port: number,
     readonly protocol: Protocol,
+    /** Spoken with TLS. */
+    readonly tls: boolean,
     deadlines: Deadlines,
     h2: Partial<H2Options>,
     private readonly onDrained: (app: AppUpstream) => void,
   ) {
-    const connector = plainConnector(host, port, CONNECT_TIMEOUT_MS);
-    this.http =
-      protocol === 'grpc' || protocol === 'http2' ? new Http2Pool(connector, h2) : new Http1Pool(connector, deadlines);
+    const isHttp2 = protocol === 'grpc' || protocol === 'http2';
+    const connector = tls
+      ? localTlsConnector(host, port, CONNECT_TIMEOUT_MS, isHttp2 ? 'h2' : 'http/1.1')
+      : plainConnector(host, port, CONNECT_TIMEOUT_MS);
+    this.http = isHttp2 ? new Http2Pool(connector, h2) : new Http1Pool(connector, deadlines);
     this.tcp = new TcpPool(connector);
   }
 

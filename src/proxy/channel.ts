@@ -2,6 +2,7 @@ import type { TapBatch, TapFilter } from '../model/events.ts';
 import type { ProxySpan } from '../model/proxy-span.ts';
 import type { Problem } from '../model/result.ts';
 import type { SnapshotDelta } from '../model/snapshot.ts';
+import type { ClusterView } from './cluster/cluster-view.ts';
 import type { CounterData } from './telemetry/counters.ts';
 import type { TraceSettings } from './telemetry/trace-recorder.ts';
 
@@ -22,7 +23,20 @@ export type ToDataPlane =
   | { type: 'tap'; taps: TapSpec[]; redactHeaders: string[] }
   /** What to report for traces from now on; null: nothing. */
   | { type: 'trace'; settings: TraceSettings | null }
+  /** What is known of a service's endpoints now? Answered by `view`. */
+  | { type: 'view'; id: number; query: ClusterQuery }
   | { type: 'shutdown' };
+
+/** A request as far as the choice of its endpoint depends on it. */
+export interface ClusterQuery {
+  service: string;
+  /** Null: all. */
+  subset: string | null;
+  /** Flat list of names and values. */
+  headers: string[];
+  /** Who sends: the client's address at the gateway, the calling instance in the mesh. */
+  source: string;
+}
 
 /** One who looks at requests. */
 export interface TapSpec {
@@ -43,6 +57,8 @@ export type FromDataPlane =
   | { type: 'counters'; slots: CounterData[] }
   /** Requests for the taps, about every 50 ms while there are any. */
   | { type: 'events'; batches: { tap: number; batch: TapBatch }[] }
+  /** Null: there is no such service. */
+  | { type: 'view'; id: number; view: ClusterView | null }
   /** Spans for traces, and how many had to be left out since the last time. */
   | { type: 'spans'; spans: ProxySpan[]; dropped: number };
 

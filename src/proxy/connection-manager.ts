@@ -1,10 +1,18 @@
 import type { Protocol } from '../model/config.ts';
 import type { Backend } from '../model/resolved.ts';
-import type { Cluster as ClusterSpec, MeshResource } from '../model/snapshot.ts';
+import type { MeshResource } from '../model/snapshot.ts';
 import type { AppUpstream } from './app-upstream.ts';
 import { hostKey } from './authority.ts';
 import type { Cluster } from './cluster/cluster.ts';
 import { coarseMs, type Deadlines } from './deadlines.ts';
+import {
+  appendForwarded,
+  externalAuthority,
+  idleTimeoutMs,
+  requestTimeoutMs,
+  serviceByHost,
+  XFCC,
+} from './decisions.ts';
 import { type DownstreamConnection, Exchange } from './exchange.ts';
 import { CONTINUE, RESPOND, runRequestFilters, type Verdict } from './filter-chain.ts';
 import { isGrpcContentType } from './grpc-status.ts';
@@ -16,11 +24,10 @@ import { deleteHeader, header, type RequestHead, setHeader } from './message.ts'
 import type { PeerInfo } from './peer-info.ts';
 import type { RouteTable } from './route-table.ts';
 import type { Router } from './router.ts';
+import type { BodyCaptures } from './telemetry/body-captures.ts';
 import { type CounterSlot, type Counters, countStart } from './telemetry/counters.ts';
 import { continueTrace, createIdSource } from './trace-context.ts';
 import type { UpstreamPool } from './upstream.ts';
-
-const XFCC = 'x-forwarded-client-cert';
 
 /** What is in force now; replaced as a whole by a commit. */
 export interface RoutingState {
@@ -48,6 +55,8 @@ export interface ConnectionManagerOptions {
 /** Takes requests from the codecs, decides where they go and hands them to the router. */
 export class ConnectionManager {
   readonly deadlines: Deadlines;
+  /** Null while no tap asks for bodies. */
+  bodies: BodyCaptures | null = null;
   private readonly ids = createIdSource();
 
   constructor(private readonly options: ConnectionManagerOptions) {
@@ -85,6 +94,7 @@ export class ConnectionManager {
     x.spanId = trace.spanId;
     x.parentSpanId = trace.parentSpanId;
     x.sampled = trace.sampled;
+    if (this.bodies !== null) this.bodies.begin(x);
     switch (x.listener.spec.kind) {
       case 'inbound':
         this.routeInbound(x);
@@ -108,13 +118,7 @@ export class ConnectionManager {
   /** The service a host name means here: its name, alone or under one of the mesh's own suffixes. Null: none. */
   serviceByHost(host: string): string | null {
     const { clusters, mesh } = this.options.state();
-    if (clusters.has(host)) return host;
-    const dot = host.indexOf('.');
-    if (dot < 0) return null;
-    const suffix = host.slice(dot + 1);
-    if (suffix !== 'localhost' && suffix !== 'mesh' && suffix !== mesh.trustDomain) return null;
-    const name = host.slice(0, dot);
-    return clusters.has(name) ? name : null;
+    return serviceByHost(host, { clusters, trustDomain: mesh.trustDomain });
   }
 
   /** The protocol that a service declares, null where there is no such service. */
@@ -155,7 +159,7 @@ export class ConnectionManager {
       );
       return;
     }
-    appendForwarded(x);
+    appendForwarded(request, x.downConn.remoteAddress, x.scheme);
     x.route = match.route;
     x.matchIndex = match.matchIndex;
     this.filter(x, this.toGatewayBackend);
@@ -271,20 +275,29 @@ export class ConnectionManager {
   private count(x: Exchange, destination: string, route: string): CounterSlot {
     const { slots, spec } = x.listener;
     const inbound = spec.kind === 'inbound';
-    const key = inbound ? (x.peer?.spiffeId ?? '') : `${destination} ${route}`;
+    const gatewayRoute = gatewayRouteOf(x);
+    const key = inbound ? (x.peer?.spiffeId ?? '') : `${destination} ${gatewayRoute}\n${route}`;
     let slot = slots.get(key);
-    if (slot === undefined) slots.set(key, (slot = this.slotOf(x, destination, route, inbound)));
+    if (slot === undefined) slots.set(key, (slot = this.slotOf(x, destination, route, gatewayRoute, inbound)));
     x.counter = slot;
+    if (x.capture !== null) this.bodies?.routed(x);
     countStart(slot);
     return slot;
   }
 
-  private slotOf({ listener, peer }: Exchange, destination: string, route: string, inbound: boolean): CounterSlot {
+  private slotOf(
+    { listener, peer }: Exchange,
+    destination: string,
+    route: string,
+    gatewayRoute: string,
+    inbound: boolean,
+  ): CounterSlot {
     const { spec } = listener;
     return this.options.counters.slot({
       source: inbound ? serviceOf(peer?.spiffeId ?? '') : spec.service,
       destination,
       route,
+      gatewayRoute,
       direction: inbound ? 'inbound' : 'outbound',
       instance: spec.workload,
       tls: inbound
@@ -294,11 +307,9 @@ export class ConnectionManager {
   }
 
   private armTimeouts(x: Exchange): void {
-    const { requestMs: ownMs, idleMs } = x.route!.timeouts;
+    const own = x.route!.timeouts;
     const outer = x.outerRoute?.timeouts;
-    // Both hold, so the shorter one does; 0 is none.
-    let requestMs = outer === undefined || outer.requestMs === 0 ? ownMs : outer.requestMs;
-    if (ownMs > 0 && ownMs < requestMs) requestMs = ownMs;
+    const requestMs = requestTimeoutMs(own, outer);
     let armMs = requestMs;
     if (x.grpc) {
       const wanted = header(x.request.headers, 'grpc-timeout');
@@ -307,9 +318,14 @@ export class ConnectionManager {
       else if (requestMs > 0) setHeader(x.request.headers, 'grpc-timeout', formatGrpcTimeout(requestMs));
     }
     if (armMs > 0 && x.request.method !== 'CONNECT') x.arm('request', armMs);
-    x.idleMs = outer === undefined || outer.idleMs === 0 ? idleMs : outer.idleMs;
+    x.idleMs = idleTimeoutMs(own, outer);
     if (x.idleMs > 0) x.arm('idle', x.idleMs);
   }
+}
+
+/** Name of the gateway's route that decided, also where a service's own route decided after it; empty elsewhere. */
+function gatewayRouteOf(x: Exchange): string {
+  return x.listener.spec.kind === 'gateway' ? ((x.outerRoute ?? x.route)?.name ?? '') : '';
 }
 
 /** The last word of `spiffe://<trust domain>/ns/<namespace>/sa/<service>`. */
@@ -317,25 +333,9 @@ function serviceOf(spiffeId: string): string {
   return spiffeId.slice(spiffeId.lastIndexOf('/') + 1);
 }
 
-/** The authority of a service outside the mesh, without the port where that is the scheme's own. */
-function externalAuthority(spec: ClusterSpec): string {
-  const port = spec.endpoints[0]?.port ?? 0;
-  return port === 0 || port === (spec.tls ? 443 : 80) ? spec.host! : `${spec.host}:${port}`;
-}
-
 /** Without the query, which may hold secrets, and cut where it would fill a terminal. */
 function pathOnly(path: string): string {
   const query = path.indexOf('?');
   const bare = query < 0 ? path : path.slice(0, query);
   return bare.length > 200 ? `${bare.slice(0, 200)}...` : bare;
-}
-
-/** What a reverse proxy tells the application about the client (de facto, as Envoy and nginx). */
-function appendForwarded(x: Exchange): void {
-  const headers = x.request.headers;
-  const before = header(headers, 'x-forwarded-for');
-  const address = x.downConn.remoteAddress;
-  setHeader(headers, 'x-forwarded-for', before === undefined ? address : `${before}, ${address}`);
-  setHeader(headers, 'x-forwarded-proto', x.scheme);
-  if (x.request.authority !== '') setHeader(headers, 'x-forwarded-host', x.request.authority);
 }

@@ -95,6 +95,38 @@ export function externalTlsConnector(
   };
 }
 
+/**
+ * TLS to an injected application that insists on it. Whose certificate it shows is not asked: it is made for another
+ * name, or by nobody, and who the application is was settled by whoever injected it.
+ */
+export function localTlsConnector(
+  host: string,
+  port: number,
+  timeoutMs: number,
+  protocol: 'h2' | 'http/1.1',
+): Connector {
+  return {
+    address: `${host}:${port}`,
+    connect(done) {
+      const socket = tls.connect({
+        host,
+        port,
+        ...SOCKET_OPTIONS,
+        servername: net.isIP(host) ? 'localhost' : host,
+        ALPNProtocols: [protocol],
+        rejectUnauthorized: false,
+        checkServerIdentity: () => undefined,
+      });
+      settle(socket, 'secureConnect', timeoutMs, done, () =>
+        protocol === 'http/1.1' || socket.alpnProtocol === 'h2'
+          ? null
+          : 'the application does not speak HTTP/2 over TLS',
+      );
+      return socket;
+    },
+  };
+}
+
 /** Turns the events of a connecting socket into one call. */
 function settle(
   socket: net.Socket,

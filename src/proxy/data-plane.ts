@@ -1,5 +1,7 @@
 import type { FromDataPlane, TapSpec, ToDataPlane } from './channel.ts';
 import { type Prepared, Proxies } from './proxy.ts';
+import { CaptureBudget } from './telemetry/body-capture.ts';
+import { createBodyCaptures } from './telemetry/body-captures.ts';
 import { BATCH_INTERVAL_MS, createTaps } from './telemetry/taps.ts';
 import { TraceRecorder, type TraceSettings } from './telemetry/trace-recorder.ts';
 
@@ -24,11 +26,13 @@ export function runDataPlane(): void {
     onNotice: (level, service, text) => send({ type: 'notice', level, service, text }),
   });
 
+  const captureBudget = new CaptureBudget();
   const tap = (specs: readonly TapSpec[], redactHeaders: readonly string[]) => {
     if (tapTimer !== null) clearInterval(tapTimer);
     proxy.taps?.flush();
     tapTimer = null;
     proxy.taps = null;
+    proxy.manager.bodies = createBodyCaptures(specs, captureBudget);
     if (specs.length === 0) return;
     const taps = createTaps(specs, redactHeaders, {
       wallMs: Date.now,
@@ -80,6 +84,9 @@ export function runDataPlane(): void {
         return;
       case 'trace':
         trace(message.settings);
+        return;
+      case 'view':
+        send({ type: 'view', id: message.id, view: proxy.view(message.query) });
         return;
       case 'shutdown':
         tap([], []);

@@ -11,6 +11,7 @@ import type { Headers, RequestHead, ResponseHead } from './message.ts';
 import type { PeerInfo } from './peer-info.ts';
 import type { ResponseFlag } from './response-flags.ts';
 import type { CompiledRoute } from './route-table.ts';
+import type { BodyCapture } from './telemetry/body-capture.ts';
 import type { CounterSlot } from './telemetry/counters.ts';
 import type { UpstreamPool } from './upstream.ts';
 
@@ -140,6 +141,11 @@ export class Exchange {
   /** Monotonic milliseconds; 0: it did not come to that. The last time an endpoint was picked, and the response's head. */
   pickedAtMs = 0;
   firstByteAtMs = 0;
+  /** When the last try had a connection, where it had to wait for one; 0: it did not. */
+  connectedAtMs = 0;
+  waitsForConnection = false;
+  /** Of the bodies, for a tap that asks for them; nearly always null. */
+  capture: BodyCapture | null = null;
   /** As passed on to the client. */
   responseHeaders: Headers | null = null;
   /** Where the exchange is counted, from when its destination is known. */
@@ -187,6 +193,7 @@ export class Exchange {
     if (this.finished) return;
     const bytes = end - start;
     this.requestBytes += bytes;
+    if (this.capture !== null) this.capture.onRequest(buf, start, end);
     if (last) this.requestEnded = true;
     this.touch();
     const up = this.upConn;
@@ -237,6 +244,10 @@ export class Exchange {
   /** The attempt has a connection and its head is on the way: now the body follows. */
   onUpstreamOpen(conn: UpstreamConnection): void {
     this.upConn = conn;
+    if (this.waitsForConnection) {
+      this.waitsForConnection = false;
+      this.connectedAtMs = performance.now();
+    }
     const body = this.body;
     let room = true;
     if (this.bodyBytes > REPLAY_BYTES) this.canReplay = false;
@@ -286,6 +297,7 @@ export class Exchange {
     if (this.finished || !this.responseStarted) return;
     const bytes = end - start;
     this.responseBytes += bytes;
+    if (this.capture !== null) this.capture.onResponse(buf, start, end);
     this.touch();
     const room = this.downConn.sendData(this, buf, start, end, last);
     if (last) this.endResponse();

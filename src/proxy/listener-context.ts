@@ -16,7 +16,7 @@ export interface ListenerContext {
   spec: Listener;
   /** Open downstream connections. */
   readonly connections: Set<DrainableConnection>;
-  /** Counters of its requests by destination and route, or by caller on inbound listeners. */
+  /** Counters of its requests by destination, gateway's route and route, or by caller on inbound listeners. */
   readonly slots: Map<string, CounterSlot>;
   /** A CONNECT to a service was accepted on this socket: what follows is a connection of its own. */
   acceptTunnel(socket: Socket, first: Buffer, service: string): void;

@@ -85,7 +85,8 @@ export function meetsConditions(conditions: Conditions, request: RequestHead): b
   return true;
 }
 
-function meetsValue(condition: NamedCondition, value: string | undefined): boolean {
+/** Whether the value of a header or parameter, undefined where there is none, is what a condition asks for. */
+export function meetsValue(condition: NamedCondition, value: string | undefined): boolean {
   if (condition.kind === 'present') return (value !== undefined) === condition.present;
   if (value === undefined) return false;
   switch (condition.kind) {

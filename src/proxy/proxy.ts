@@ -10,7 +10,9 @@ import type {
   SnapshotDelta,
 } from '../model/snapshot.ts';
 import { AppUpstream } from './app-upstream.ts';
+import type { ClusterQuery } from './channel.ts';
 import { Cluster } from './cluster/cluster.ts';
+import type { ClusterView } from './cluster/cluster-view.ts';
 import type { EndpointState } from './cluster/endpoint.ts';
 import { HealthChecker } from './cluster/health-check.ts';
 import { ConnectionManager, type RoutingState } from './connection-manager.ts';
@@ -20,11 +22,12 @@ import { DrainWatch } from './drain-watch.ts';
 import type { Exchange } from './exchange.ts';
 import { APP_H2, LINK_H2, Listener, type ListenerOptions } from './listener.ts';
 import type { ListenerContext } from './listener-context.ts';
+import { balancerKey } from './load-balancers/balancer-key.ts';
 import { OutsidePools } from './outside-pools.ts';
 import { linkContextOptions } from './peer-identity.ts';
 import { compileRouteTable, type RouteTable } from './route-table.ts';
 import { Router } from './router.ts';
-import { countBytes, countEnd, createCounters } from './telemetry/counters.ts';
+import { countBytes, countEnd, countHttp, createCounters } from './telemetry/counters.ts';
 import type { Taps } from './telemetry/taps.ts';
 import type { TraceRecorder } from './telemetry/trace-recorder.ts';
 import type { UpstreamPool } from './upstream.ts';
@@ -73,7 +76,7 @@ export class Proxies {
   private readonly contexts = new Map<string, { identity: Identity; anchors: string; context: tls.SecureContext }>();
   private readonly deadlines = new Deadlines();
   private readonly router: Router;
-  private readonly manager: ConnectionManager;
+  readonly manager: ConnectionManager;
   private readonly listenerOptions: ListenerOptions;
   private readonly outside: OutsidePools;
   private readonly drains: DrainWatch;
@@ -123,6 +126,14 @@ export class Proxies {
       counts[key] = (counts[key] ?? 0) + connections.size;
     }
     return counts;
+  }
+
+  /** What is known of a service's endpoints now; null: no such service. */
+  view({ service, subset, headers, source }: ClusterQuery): ClusterView | null {
+    const cluster = this.routing.clusters.get(service);
+    if (cluster === undefined) return null;
+    const key = balancerKey(cluster.spec.loadBalancer, headers, source);
+    return cluster.view(subset, key, (id) => this.checkers.get(service)?.lastFailure(id) ?? '');
   }
 
   /** First phase: checks and builds everything that can fail. Nothing changes for traffic. */
@@ -335,14 +346,15 @@ export class Proxies {
       app !== null &&
       known.host === app.host &&
       known.port === app.port &&
-      known.protocol === app.protocol
+      known.protocol === app.protocol &&
+      known.tls === (app.tls ?? false)
     )
       return;
     if (known !== undefined) this.retireApp(name, spec.workload);
     if (app === null) return;
     this.apps.set(
       name,
-      new AppUpstream(app.host, app.port, app.protocol, this.deadlines, APP_H2, (drained) =>
+      new AppUpstream(app.host, app.port, app.protocol, app.tls ?? false, this.deadlines, APP_H2, (drained) =>
         this.retiring.delete(drained),
       ),
     );
@@ -396,9 +408,13 @@ export class Proxies {
     if (x.flag !== '') this.flags[x.flag] = (this.flags[x.flag] ?? 0) + 1;
     const slot = x.counter ?? this.manager.countUnsent(x);
     const nowMs = performance.now();
-    countEnd(slot, x.status, x.grpcStatus, brokeOff(x), nowMs - x.startedAtMs, Math.max(0, x.tries - 1));
+    const durationMs = nowMs - x.startedAtMs;
+    const broken = brokeOff(x);
+    countEnd(slot, x.status, x.grpcStatus, broken, durationMs, Math.max(0, x.tries - 1));
+    if (!x.tunnel) countHttp(slot, x.request.method, x.status, broken, durationMs);
     countBytes(slot, x.requestBytes, x.responseBytes);
     if (this.taps !== null) this.taps.see(x, nowMs);
+    if (x.capture !== null) x.capture.release();
     if (this.traces !== null) this.traces.record(x, nowMs);
   }
 

@@ -124,7 +124,8 @@ function buildHostIndex(routes: readonly CompiledRoute[]): HostIndex {
   return { exact: indexEach(exact), suffixes: indexEach(suffixes), all: buildPathIndex(all) };
 }
 
-function entryOf(route: CompiledRoute, matchIndex: number, order: number): Entry {
+/** One match of a route, compiled. @param order its place among all */
+export function entryOf(route: CompiledRoute, matchIndex: number, order: number): Entry {
   const match = route.spec.matches[matchIndex];
   return { route, matchIndex, order, path: entryPath(match), conditions: compileConditions(match) };
 }

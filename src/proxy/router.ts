@@ -160,10 +160,15 @@ export class Router implements ExchangeOwner {
     x.tries++;
     x.endpoint = endpoint;
     x.pickedAtMs = performance.now();
+    x.connectedAtMs = 0;
+    x.waitsForConnection = false;
     endpoint.started();
     if (x.retry !== null && x.retry.perTryTimeoutMs > 0) x.arm('per-try', x.retry.perTryTimeoutMs);
     x.pool = x.cluster!.pool(endpoint, x.listener.spec.identity);
+    const attempt = x.tries;
     x.pool.acquire(x);
+    // A connection that was there already takes no time, and the clock is not asked.
+    if (x.upConn === null && x.tries === attempt) x.waitsForConnection = true;
   }
 
   /** Whether the request has not waited as long as one may. */

@@ -1,30 +1,39 @@
 import type { RuntimeState } from '../model/compile.ts';
 import { problem } from '../model/errors.ts';
 import type { StatGrouping, StatRow, TapBatch, TapFilter } from '../model/events.ts';
+import type { ExplainQuery, Explanation } from '../model/explanation.ts';
+import type { InjectionRequest, InjectionStatus } from '../model/injection.ts';
 import type { ResolvedConfig } from '../model/resolved.ts';
 import { fail, ok, type Problem, type Result } from '../model/result.ts';
 import type { Identity } from '../model/snapshot.ts';
 import type { CertificateStatus, EndpointStatus, LogLine, MeshStatus, RouteStatus } from '../model/status.ts';
 import type { Trace, TraceQuery, TraceSummary } from '../model/trace.ts';
+import { type Bodies, createBodies } from './bodies/bodies.ts';
 import { systemClock } from './clock.ts';
 import type { LoadedConfig } from './config/config-loader.ts';
 import type { LogQuery, MeshControl, MeshNotice } from './control/mesh-control.ts';
+import { explainRequest, explainSources } from './explain/explain-request.ts';
 import type { CertificateAuthority, Svid } from './identity/certificate-authority.ts';
 import { IdentityRotation } from './identity/rotation.ts';
+import { createInjections } from './injection/create-injections.ts';
+import type { Injections } from './injection/injections.ts';
+import { checkEnvFiles } from './injection/own-environment.ts';
 import { AppPorts } from './network/app-ports.ts';
 import { GatewayPorts } from './network/gateway-ports.ts';
 import { MeshNetwork } from './network/mesh-network.ts';
+import { MeshResources } from './resources/mesh-resources.ts';
 import { DATA_PLANE, type DataPlaneLauncher } from './snapshot/data-plane-launcher.ts';
 import { Publisher } from './snapshot/publisher.ts';
 import type { Ledger } from './state/ledger.ts';
+import { createStatusFeed } from './status-feed.ts';
 import { certificateStatus, endpointStatus, routeStatus } from './status-views.ts';
 import { withDependencies } from './supervisor/dependency-graph.ts';
 import type { LogStore } from './supervisor/log-files.ts';
 import { Supervisor, unknownService } from './supervisor/supervisor.ts';
 import { Telemetry } from './telemetry/telemetry.ts';
+import { servicesWithoutReceiver } from './tracing/late-receiver.ts';
 import { Tracing } from './tracing/tracing.ts';
 
-const STATUS_INTERVAL_MS = 50;
 /** Notices kept for clients that attach later. */
 const NOTICES_KEPT = 100;
 
@@ -60,12 +69,14 @@ export class Mesh implements MeshControl {
   private readonly publisher: Publisher;
   private readonly supervisor: Supervisor;
   private readonly gateway: GatewayPorts;
-  private readonly statusListeners = new Set<(status: MeshStatus) => void>();
+  readonly databases: MeshResources;
+  private readonly injected: Injections;
+  private readonly statusFeed = createStatusFeed(() => this.status(), systemClock);
   private readonly noticeListeners = new Set<(notice: MeshNotice) => void>();
   private readonly notices: MeshNotice[] = [];
   private readonly telemetry: Telemetry;
   private readonly tracing: Tracing;
-  private statusTimer: NodeJS.Timeout | null = null;
+  private readonly bodies: Bodies;
   /** The start and reloads, one after another. */
   private queue: Promise<unknown> = Promise.resolve();
   /** Services may run. */
@@ -84,10 +95,14 @@ export class Mesh implements MeshControl {
       onProblem: (p) => this.tell('error', '', p.message, [p]),
     });
     this.network = new MeshNetwork({
-      config: () => this.loaded.config,
+      config: () => this.injected.overlay(this.loaded.config),
       publish: () => this.publish(),
       gatewayPort: () => this.gateway.port,
-      environment: () => ({ ...options.trustEnvironment, ...this.tracing.environment() }),
+      environment: (service, ports) => ({
+        ...options.trustEnvironment,
+        ...this.tracing.environment(),
+        ...this.databases.environment(service, ports.dependencies),
+      }),
       appPorts: new AppPorts(Math.random),
     });
     this.gateway = new GatewayPorts(this.network);
@@ -97,7 +112,16 @@ export class Mesh implements MeshControl {
       status: () => this.status(),
       certificates: () => this.certificates(),
       onTaps: (taps, redactHeaders) => this.publisher.setTaps(taps, redactHeaders),
+      onTotals: () => this.statusFeed.moved(),
+      print: (service, lines) => options.logs.write(service, service, lines),
+      spanDrops: () => this.tracing.dropped,
+      codec: () => this.tracing.otlp(),
       onNotice: (level, text, problems) => this.tell(level, '', text, problems),
+    });
+    this.bodies = createBodies({
+      config: () => this.loaded.config,
+      services: () => this.supervisor.status(),
+      now: () => performance.now(),
     });
     this.tracing = new Tracing({
       stateDir: options.stateDir,
@@ -107,7 +131,7 @@ export class Mesh implements MeshControl {
       onProblem: (p) => this.tell('warning', '', p.message, [p]),
     });
     this.publisher = new Publisher({
-      source: () => ({ config: this.activeConfig(), state: this.runtimeState() }),
+      source: () => ({ config: this.injected.overlay(this.activeConfig()), state: this.runtimeState() }),
       socket: (listener) => this.network.socket(listener),
       spawn: (events) => options.launcher.spawn(events),
       onGone: (pid) => options.launcher.gone(pid),
@@ -122,14 +146,25 @@ export class Mesh implements MeshControl {
       onSpans: (spans, dropped) => this.tracing.onProxySpans(spans, dropped),
       onNotice: (level, service, text) => this.tell(level, service, text),
     });
+    this.databases = new MeshResources({
+      clock: systemClock,
+      config: () => this.loaded.config,
+      instances: () => this.network.instances(),
+      run: (what, service) => this.supervisor[what](service),
+      services: () => this.supervisor.status(),
+      onNotice: (level, service, text, problems) => this.tell(level, service, text, problems),
+    });
     this.supervisor = new Supervisor({
+      resources: this.databases,
       network: this.network,
       ledger: options.ledger,
       logs: options.logs,
       clock: systemClock,
       random: Math.random,
       isForeign: (instance) => instance.startsWith(DATA_PLANE),
+      standsIn: (service) => this.injected.standsIn(service),
     });
+    this.injected = this.createInjections();
     this.supervisor.onChange(() => this.changed());
     this.supervisor.onNotice((notice) => this.keep(notice));
   }
@@ -155,6 +190,7 @@ export class Mesh implements MeshControl {
     if (this.stopping !== null) return fail(stoppedMeanwhile());
     if (!started)
       return fail(problem('MESH-R130', { message: 'the data plane does not start', hint: 'see .mesh/data-plane.log' }));
+    await this.injected.restore();
     const published = await this.publisher.publish();
     if (this.stopping !== null) return fail(stoppedMeanwhile());
     if (!published.ok) return published;
@@ -162,8 +198,10 @@ export class Mesh implements MeshControl {
     this.rotation.onChange(() => void this.publish());
     await this.telemetry.configure(config.telemetry);
     await this.tracing.configure(config.tracing);
+    this.databases.configure(config);
     await this.supervisor.apply(config, this.selection);
     this.booted = true;
+    void this.injected.verifyRestored();
     if (this.stopping === null) this.state = 'running';
     this.changed();
     return ok(undefined);
@@ -214,17 +252,23 @@ export class Mesh implements MeshControl {
       return;
     }
     this.loaded = next;
+    this.injected.refit(before.config, next.config);
     this.rotation.setTtl(next.config.identity.ttlMs);
     const published = await this.publisher.publish();
     if (!published.ok) {
       this.loaded = before;
+      this.injected.refit(next.config, before.config);
       bound.value.rollback();
       this.refuse(published.problems);
       return;
     }
     bound.value.commit();
     await this.telemetry.configure(next.config.telemetry);
-    await this.tracing.configure(next.config.tracing);
+    if (await this.tracing.configure(next.config.tracing)) {
+      const without = servicesWithoutReceiver(this.supervisor.status(), before.config, next.config);
+      if (without !== null) this.tell('warning', '', without.message, [without]);
+    }
+    this.databases.configure(next.config);
     this.loadedAt = new Date();
     this.problems = [];
     const took = performance.now() - began;
@@ -238,7 +282,7 @@ export class Mesh implements MeshControl {
       this.selection === undefined ? Object.keys(next.config.services) : undefined,
     );
     for (const name of Object.keys(before.config.services))
-      if (!(name in next.config.services)) this.rotation.forget(name);
+      if (!(name in next.config.services) && !this.injected.services().includes(name)) this.rotation.forget(name);
     this.changed();
   }
 
@@ -270,21 +314,22 @@ export class Mesh implements MeshControl {
         loadedAt: this.loadedAt.toISOString(),
         problems: this.problems,
       },
-      services: this.supervisor
-        .status()
-        .filter((service) => selected.has(service.name))
-        .map((service) => ({
-          ...service,
-          instances: service.instances.map((instance) => this.withMeshPorts(instance)),
-        })),
+      services: this.injected.withStatus(
+        this.supervisor
+          .status()
+          .filter((service) => selected.has(service.name))
+          .map((service) => ({
+            ...service,
+            instances: service.instances.map((instance) => this.withMeshPorts(instance)),
+          }))
+          .map((service) => this.databases.withHealth(service)),
+      ),
       traffic: this.telemetry.trafficStatus(),
     };
   }
 
   watchStatus(listener: (status: MeshStatus) => void): () => void {
-    this.statusListeners.add(listener);
-    listener(this.status());
-    return () => this.statusListeners.delete(listener);
+    return this.statusFeed.watch(listener);
   }
 
   watchNotices(listener: (notice: MeshNotice) => void): () => void {
@@ -298,7 +343,7 @@ export class Mesh implements MeshControl {
   }
 
   tap(filter: TapFilter, signal: AbortSignal): AsyncIterable<TapBatch> {
-    return this.telemetry.tap(filter, signal);
+    return this.bodies.present(this.telemetry.tap(filter, signal), filter);
   }
 
   stats(windowMs: number, by?: StatGrouping): StatRow[] {
@@ -317,6 +362,11 @@ export class Mesh implements MeshControl {
     return this.tracing.trace(id);
   }
 
+  async explain(query: ExplainQuery): Promise<Result<Explanation>> {
+    const { loaded, loadedAt, publisher, tracing } = this;
+    return explainRequest(query, explainSources({ loaded, loadedAt, status: this.status(), publisher, tracing }));
+  }
+
   async start(service: string): Promise<Result<void>> {
     if (service in this.loaded.config.services) {
       for (const name of this.closure([service])) this.started.add(name);
@@ -324,19 +374,19 @@ export class Mesh implements MeshControl {
       if (!issued.ok) return issued;
       await this.publish();
     }
-    return this.supervisor.start(service);
+    return this.injected.foreign(service) ?? this.supervisor.start(service);
   }
 
   stop(service: string): Promise<Result<void>> {
-    return this.supervisor.stop(service);
+    return this.injected.foreign(service) ?? this.supervisor.stop(service);
   }
 
   restart(service: string): Promise<Result<void>> {
-    return this.supervisor.restart(service);
+    return this.injected.foreign(service) ?? this.supervisor.restart(service);
   }
 
   scale(service: string, subset: string | null, replicas: number): Promise<Result<void>> {
-    return this.supervisor.scale(service, subset, replicas);
+    return this.injected.foreign(service) ?? this.supervisor.scale(service, subset, replicas);
   }
 
   routes(): RouteStatus[] {
@@ -364,6 +414,24 @@ export class Mesh implements MeshControl {
     return ok(rotated.value.map((svid) => certificateStatus(svid, Date.now())));
   }
 
+  inject(request: InjectionRequest): Promise<Result<InjectionStatus>> {
+    if (this.stopping !== null || !this.booted) return Promise.resolve(fail(stoppedMeanwhile()));
+    const files = checkEnvFiles(this.loaded.config, request);
+    return files.ok ? this.injected.inject(request) : Promise.resolve(files);
+  }
+
+  updateInjection(instance: string, update: { pid: number }): Promise<Result<void>> {
+    return this.injected.update(instance, update);
+  }
+
+  eject(name: string | null): Promise<Result<string[]>> {
+    return this.injected.eject(name);
+  }
+
+  injections(): InjectionStatus[] {
+    return this.injected.list();
+  }
+
   down(timeoutMs: number, progress: (line: string) => void): Promise<Result<void>> {
     if (this.stopping !== null) {
       // Asked again: what is left is killed.
@@ -388,10 +456,12 @@ export class Mesh implements MeshControl {
     if (!this.booted) await this.publisher.stop();
     await this.queue;
     const stopped = await this.supervisor.stopAll(timeoutMs, progress);
+    await this.injected.close();
     this.rotation.close();
     await this.publisher.stop();
     await this.telemetry.close();
     await this.tracing.close();
+    this.databases.close();
     this.network.closeAll();
     this.state = 'stopped';
     this.changed();
@@ -406,18 +476,28 @@ export class Mesh implements MeshControl {
   }
 
   private changed(): void {
-    if (this.statusTimer !== null || this.statusListeners.size === 0) return;
-    this.statusTimer = setTimeout(() => {
-      this.statusTimer = null;
-      const status = this.status();
-      for (const listener of [...this.statusListeners]) listener(status);
-    }, STATUS_INTERVAL_MS);
+    this.statusFeed.changed();
   }
 
   private async publish(): Promise<void> {
     if (this.state === 'stopped') return;
     const result = await this.publisher.publish();
     if (!result.ok) this.tell('error', '', 'the proxies refused a change', result.problems);
+  }
+
+  private createInjections(): Injections {
+    const { options, supervisor, rotation, network, publisher } = this;
+    return createInjections({
+      ...{ stateDir: options.stateDir, ledger: options.ledger, dataPlanes: options.launcher },
+      ...{ supervisor, network, identity: rotation },
+      config: () => this.activeConfig(),
+      select: (service) => this.started.add(service),
+      publish: () => publisher.publish(),
+      dataPlanePids: () => publisher.pids,
+      trust: () => ({ anchors: options.authority.trustAnchors, trustDomain: this.loaded.config.trustDomain }),
+      notice: (level, service, text, problems) => this.tell(level, service, text, problems),
+      changed: () => this.changed(),
+    });
   }
 
   /** Certificates for every service that may run, and for the gateway. */

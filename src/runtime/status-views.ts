@@ -9,7 +9,8 @@ export function routeStatus(snapshot: Snapshot, sources: ConfigSources): RouteSt
   return Object.values(snapshot.routes).flatMap((table) =>
     table.routes.map((route) => {
       const total = route.backends.reduce((sum, backend) => sum + backend.weight, 0);
-      const at = sources.locate(route.path);
+      // A service that the configuration does not know stands nowhere in it.
+      const at = route.path === '' ? undefined : sources.locate(route.path);
       return {
         table: table.service,
         name: route.name,
@@ -49,7 +50,8 @@ export function certificateStatus(certificate: IssuedCertificate, now: number): 
   };
 }
 
-function describeMatch(match: Match): string {
+/** What a match asks for, for people. */
+export function describeMatch(match: Match): string {
   const parts: string[] = [];
   if (match.path !== null) parts.push(`path ${match.path.kind} ${match.path.value}`);
   if (match.methods.length > 0) parts.push(`method ${match.methods.join(' or ')}`);

@@ -15,6 +15,7 @@ export const helpLines = (quit: 'stop' | 'quit'): Line[] => [
   field('x', 'stop it, or start it again'),
   field('l', 'its logs; v there: least level'),
   field('e', 'its place in mesh.config.ts in $VISUAL or $EDITOR'),
+  field('b', 'requests: bodies of those that come from now on, without secret fields'),
   blank,
   heading('Filters'),
   line(bold('  orders 5xx'), dim('       both words, anywhere       '), bold('!health'), dim('  not there')),

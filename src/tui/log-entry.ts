@@ -1,6 +1,6 @@
 import type { LogLine } from '../model/status.ts';
+import { visible, withoutEscapes } from '../model/text.ts';
 import { clockTime } from './layout/format.ts';
-import { visible, withoutEscapes } from './layout/text.ts';
 
 export const LEVELS = ['debug', 'info', 'warn', 'error'] as const;
 export type Level = (typeof LEVELS)[number];

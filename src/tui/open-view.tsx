@@ -4,7 +4,7 @@ import type { LogLine, MeshStatus } from '../model/status.ts';
 import { App } from './app.tsx';
 import { createViewStore, type ViewStore } from './store.ts';
 import { createScreen } from './terminal.ts';
-import { createUi } from './ui.ts';
+import { createUi, type Wants } from './ui.ts';
 import type { Effect, ViewId } from './ui-state.ts';
 
 export interface ViewOptions {
@@ -27,9 +27,9 @@ export interface TerminalView {
   ready(status: MeshStatus, tookMs: number | null): void;
   say(text: string): void;
   /** Traffic and tables, for those views that show them. */
-  readonly live: Pick<ViewStore, 'events' | 'stats' | 'tables' | 'usage'>;
-  /** Calls back with the view that is looked at, at once and when it changes. */
-  onLook(listener: (view: ViewId) => void): () => void;
+  readonly live: Pick<ViewStore, 'events' | 'stats' | 'tables' | 'usage' | 'trace'>;
+  /** Calls back with the view that is looked at and what of it closely, at once and when that changes. */
+  onLook(listener: (view: ViewId, wants: Wants) => void): () => void;
   /** An editor has the terminal, and Ctrl-C is for it. */
   suspended(): boolean;
   /** Gives the terminal back as it was, with the last remark below. */
@@ -135,10 +135,14 @@ export function openView(options: ViewOptions): TerminalView {
     ready: (_, tookMs) => store.ready(tookMs),
     live: store,
     onLook(listener) {
-      let last: ViewId | null = null;
+      let last = '';
       const look = () => {
         const { view } = ui.getSnapshot();
-        if (view !== last) listener((last = view));
+        const wants = ui.wants(Date.now());
+        const now = JSON.stringify([view, wants]);
+        if (now === last) return;
+        last = now;
+        listener(view, wants);
       };
       look();
       return ui.subscribe(look);

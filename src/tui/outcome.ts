@@ -1,4 +1,5 @@
 import type { RequestEvent } from '../model/events.ts';
+import type { Colour } from './layout/lines.ts';
 
 /** Whether a request went wrong, as a caller sees it. */
 export function isFailure(event: RequestEvent): boolean {
@@ -32,3 +33,8 @@ const GRPC_NAMES: readonly string[] = [
   'DATALOSS',
   'UNAUTH',
 ];
+
+export const statusColour = (event: RequestEvent): Colour | undefined => {
+  if (isFailure(event)) return 'red';
+  return event.status >= 400 ? 'yellow' : event.status >= 200 && event.status < 300 ? 'green' : undefined;
+};

@@ -188,7 +188,7 @@ function footLine(looking: Looking, columns: number): Line {
 
 function keysLine({ ui, quit }: Looking, columns: number): Line {
   const definition = definitionOf(ui);
-  const own = ui.detail !== null ? 'Esc back' : definition.hints;
+  const own = ui.detail === null ? definition.hints : ui.view === 'requests' ? 'Esc back  b bodies' : 'Esc back';
   const common = [
     ...(ui.detail === null
       ? ['Enter detail', '/ filter', ...(definition.sorts.length > 1 ? ['s sort'] : []), 'p pause']

@@ -1,8 +1,12 @@
+import type { EventBody } from '../model/bodies.ts';
+import { bodyLines, bodySummary } from '../model/body-text.ts';
 import type { RequestEvent, StatRow } from '../model/events.ts';
 import type { Problem } from '../model/result.ts';
 import type { CertificateStatus, EndpointStatus, LogLine, MeshStatus, RouteStatus } from '../model/status.ts';
+import { visible, withoutEscapes } from '../model/text.ts';
+import { describeCut, type Trace } from '../model/trace.ts';
 import { sumsBy } from '../model/traffic-sums.ts';
-import { visible, withoutEscapes } from './layout/text.ts';
+import { foldHops, type SpanRow, waterfall } from '../model/waterfall.ts';
 import { type Level, type LogEntry, logEntry } from './log-entry.ts';
 import { createRing } from './ring.ts';
 
@@ -13,12 +17,28 @@ export interface Usage {
   memoryBytes: number;
 }
 
+/** A request with its bodies as lines, which are made once and take less than what they are made of. */
+export interface ShownEvent extends Omit<RequestEvent, 'requestBody' | 'responseBody'> {
+  bodies: { title: string; lines: readonly string[] }[];
+}
+
+/** A trace as a waterfall, the two proxies of a hop as one row. */
+export interface ShownTrace {
+  traceId: string;
+  durationMs: number;
+  rows: readonly SpanRow[];
+  /** Why a part is missing. */
+  remarks: readonly string[];
+}
+
 /** All that is drawn; a new object for each change. */
 export interface View {
   status: MeshStatus | null;
   /** Logs and notices, merged, the newest last. */
   log: readonly LogEntry[];
-  events: readonly RequestEvent[];
+  events: readonly ShownEvent[];
+  /** That of the request that is looked at in full, once the mesh has told it; null: not yet, or it is not kept. */
+  trace: ShownTrace | null;
   /** Requests that the tap left out since it began. */
   dropped: number;
   /** Of the last window; null: not known yet. */
@@ -65,6 +85,7 @@ export interface ViewStore extends ViewSource {
   stats(rows: readonly StatRow[]): void;
   tables(tables: Partial<Pick<View, 'routes' | 'endpoints' | 'certificates'>>): void;
   usage(usage: ReadonlyMap<string, Usage>): void;
+  trace(trace: Trace): void;
   /** Delivers what is pending at once and draws no more. */
   close(): void;
 }
@@ -87,12 +108,13 @@ export function createViewStore(
 ): ViewStore {
   const listeners = new Set<() => void>();
   const log = createRing<LogEntry>(LOG_LINES);
-  const events = createRing<RequestEvent>(EVENTS);
+  const events = createRing<ShownEvent>(EVENTS);
   const history = new Map<string, number[]>();
   let view: View = {
     status: null,
     log: [],
     events: [],
+    trace: null,
     dropped: 0,
     stats: null,
     history: new Map(),
@@ -171,6 +193,7 @@ export function createViewStore(
     },
     tables: (tables) => change(tables),
     usage: (usage) => change({ usage }),
+    trace: (trace) => change({ trace: shownTrace(trace) }),
     close() {
       closed = true;
       if (timer !== null) clearTimer(timer as never);
@@ -192,7 +215,7 @@ export const placeOf = ({ file, line, path }: Problem): string =>
 const HEADERS_KEPT = 100;
 
 /** Whatever a client sent, as text that a terminal can show. */
-function harmless(event: RequestEvent): RequestEvent {
+function harmless({ requestBody, responseBody, ...event }: RequestEvent): ShownEvent {
   const headers = (list: [string, string][]) =>
     list.slice(0, HEADERS_KEPT).map(([name, value]): [string, string] => [visible(name, 200), visible(value, 1_024)]);
   return {
@@ -204,10 +227,64 @@ function harmless(event: RequestEvent): RequestEvent {
     authority: visible(event.authority, 512),
     path: visible(event.path),
     route: visible(event.route, 200),
+    gatewayRoute: visible(event.gatewayRoute, 200),
     peer: visible(event.peer, 512),
     traceId: visible(event.traceId, 64),
     responseFlags: visible(event.responseFlags, 64),
     requestHeaders: headers(event.requestHeaders),
     responseHeaders: headers(event.responseHeaders),
+    bodies: [
+      ...(requestBody === undefined ? [] : [shownBody('Request body', requestBody)]),
+      ...(responseBody === undefined ? [] : [shownBody('Response body', responseBody)]),
+    ],
+  };
+}
+
+/** Of a body, since a thousand requests are kept. */
+const BODY_LINES = 200;
+const BODY_CHARACTERS = 8_192;
+
+function shownBody(title: string, body: EventBody): ShownEvent['bodies'][number] {
+  const lines: string[] = [];
+  let left = BODY_CHARACTERS;
+  for (const text of bodyLines(body)) {
+    if (lines.length >= BODY_LINES || left <= 0) {
+      lines.push('… more of it with `mesh tap --bodies`');
+      break;
+    }
+    // Tabs are common in texts and harmless.
+    const line = visible(text.replaceAll('\t', '  '), Math.min(left, 2_048));
+    left -= line.length;
+    lines.push(line);
+  }
+  return { title: `${title}: ${body.bytes === 0 ? 'none' : visible(bodySummary(body), 300)}`, lines };
+}
+
+const SPANS_SHOWN = 500;
+
+/** Also of what only this view has seen of a trace. */
+export function shownTrace(trace: Trace): ShownTrace {
+  const { traceId, durationMs, rows } = waterfall(trace);
+  const shown = foldHops(rows).slice(0, SPANS_SHOWN);
+  return {
+    traceId,
+    durationMs,
+    rows: shown.map((row) => ({
+      ...row,
+      service: visible(row.service, 100),
+      name: visible(row.name, 200),
+      destination: visible(row.destination, 100),
+      error: visible(row.error, 200),
+      notes: row.notes.slice(0, 20).map((note) => ({ ...note, text: visible(note.text, 300) })),
+    })),
+    remarks: [
+      ...(rows.length > SPANS_SHOWN
+        ? [`${rows.length - SPANS_SHOWN} more spans: see mesh trace ${traceId.slice(0, 12)}`]
+        : []),
+      ...(shown.some(({ orphan }) => orphan)
+        ? ['? the span above it is not here: not sampled, not sent, or not yet']
+        : []),
+      ...trace.cuts.map((cut) => visible(describeCut(cut), 300)),
+    ],
   };
 }

@@ -25,6 +25,8 @@ export interface UiState {
   confirm: { service: string } | null;
   /** Least level of log lines: index into LEVELS. */
   level: number;
+  /** Requests are shown with their bodies. */
+  bodies: boolean;
 }
 
 /** What there is to act on when a key comes. */
@@ -66,6 +68,7 @@ export const initialUi = (view: ViewId = 'services'): UiState => ({
   typing: null,
   confirm: null,
   level: 0,
+  bodies: false,
 });
 
 /**
@@ -101,6 +104,8 @@ export function press(state: UiState, key: string, scene: Scene): Step {
     case 'e':
       if (scene.place === null && scene.service === null && state.view !== 'config') return still;
       return { state, effect: { kind: 'edit', service: scene.service?.name ?? null, place: scene.place } };
+    case 'b':
+      return state.view === 'requests' ? to({ bodies: !state.bodies }) : still;
     case 'l':
       return scene.service === null ? still : logsOf(state, scene.service.name);
   }

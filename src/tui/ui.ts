@@ -10,6 +10,14 @@ export interface Ui {
   /** The effect is up to the caller. */
   press(key: string, size: Size, now: number): Effect | null;
   looking(now: number): Looking;
+  wants(now: number): Wants;
+}
+
+/** What of the traffic is looked at closely. */
+export interface Wants {
+  bodies: boolean;
+  /** Trace of the request that is looked at in full; null: none is. */
+  traceId: string | null;
 }
 
 export function createUi(source: ViewSource, options: { view?: ViewId; quit: Looking['quit'] }): Ui {
@@ -21,7 +29,8 @@ export function createUi(source: ViewSource, options: { view?: ViewId; quit: Loo
   const looking = (now: number): Looking => {
     const live = source.getSnapshot();
     // What is said about the mesh as a whole is news even to who paused.
-    const view = frozen === null ? live : { ...frozen, remark: live.remark, remarkUntilMs: live.remarkUntilMs };
+    const { remark, remarkUntilMs, trace } = live;
+    const view = frozen === null ? live : { ...frozen, remark, remarkUntilMs, trace };
     const seen: Looking = { view, ui: state, now, pinned, quit: options.quit };
     return { ...seen, pinned: state.detail === null ? null : detailRow(seen) };
   };
@@ -35,6 +44,11 @@ export function createUi(source: ViewSource, options: { view?: ViewId; quit: Loo
       const seen = looking(now);
       pinned = seen.pinned;
       return seen;
+    },
+    wants(now) {
+      const row =
+        state.view === 'requests' && state.detail !== null ? (looking(now).pinned as { traceId: string } | null) : null;
+      return { bodies: state.bodies, traceId: row?.traceId || null };
     },
     press(key, size, now) {
       const { state: next, effect } = press(state, key, sceneOf(looking(now), size));

@@ -125,6 +125,14 @@ describe('mesh', () => {
     expect(mesh.calls).toEqual(['restart orders']);
   });
 
+  it('restarts several services, one after another', async () => {
+    const several = await run(['restart', 'web', 'orders', '--json']);
+    expect(several.code).toBe(0);
+    expect(JSON.parse(several.stdout)).toMatchObject({ services: ['web', 'orders'] });
+    expect(mesh.calls).toEqual(['restart web', 'restart orders']);
+    expect((await run(['restart'])).code).toBe(2);
+  });
+
   it('exits with 4 when waiting takes too long, and with 0 when it is done', async () => {
     const [late, done] = await Promise.all([
       run(['wait', 'orders', '--timeout', '100ms']),

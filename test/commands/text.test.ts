@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { MeshStatus } from '../../src/model/status.ts';
+import { truncate } from '../../src/model/text.ts';
 import { knownServices, parseLogQuery, parseScale } from '../../src/runtime/client/arguments.ts';
 import { createLogFormat, printable } from '../../src/runtime/client/log-view.ts';
 import { readinessOf } from '../../src/runtime/client/readiness.ts';
@@ -8,7 +9,7 @@ import { renderProblem } from '../../src/runtime/client/render-problems.ts';
 import { progressBetween } from '../../src/runtime/client/startup-progress.ts';
 import { coloursWanted, createStyle, isInteractive } from '../../src/runtime/client/style.ts';
 import { renderCertificates, renderEndpoints, renderRoutes, renderStatus } from '../../src/runtime/client/tables.ts';
-import { formatMs, parseDuration, table, truncate, width } from '../../src/runtime/client/text.ts';
+import { formatMs, parseDuration, table, width } from '../../src/runtime/client/text.ts';
 import { readyLine } from '../../src/runtime/client/urls.ts';
 import { fakeMesh, ordersCertificate, shopStatus } from '../runtime/control/fake-mesh.ts';
 

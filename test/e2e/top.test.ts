@@ -86,6 +86,45 @@ describe.skipIf(noTmux)('mesh top in a terminal', () => {
     expect(top.screen()).not.toContain('gateway → web');
     top.type('Enter');
     await top.shows(/TLS peer +spiffe:\/\/watched\.local\/ns\/default\/sa\/orders/);
+    // A page that grows while its trace comes in is scrolled again.
+    const end = (pattern: RegExp) =>
+      eventually(
+        () => {
+          top.type('G');
+          return pattern.test(top.screen());
+        },
+        10_000,
+        top.screen,
+      );
+    await top.shows(/route +orders +\S*mesh\.config\.ts:\d+/);
+    await end(/Bodies\n *not captured; b captures/);
+    top.type('b', 'Escape');
+    await top.shows(/with bodies/);
+    await eventually(
+      async () => {
+        await call(mesh);
+        top.type('Enter');
+        await top.shows(/Esc back/);
+        await end(/not captured: it began|"body": ""/);
+        if (/"body": ""/.test(top.screen())) return true;
+        top.type('Escape');
+        await top.shows(/with bodies/);
+        return false;
+      },
+      20_000,
+      top.screen,
+    );
+    // The trace as the mesh keeps it, found by scrolling back.
+    await eventually(
+      () => {
+        top.type('k');
+        return /^Trace\n▸ web GET \/ → orders +[\d.]+m?s +█[\s\S]*web probably does not pass on traceparent/m.test(
+          top.screen(),
+        );
+      },
+      20_000,
+      top.screen,
+    );
     top.type('Escape', '3');
     await top.shows(/gateway +gateway\S+ +path pref[\s\S]*orders +orders +everything +[\d.<]+/);
     top.type('4');

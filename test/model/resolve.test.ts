@@ -8,6 +8,7 @@ import type {
   RouteConfig,
   ServiceConfig,
 } from '../../src/model/config.ts';
+import { REDACTED_FIELDS } from '../../src/model/redact.ts';
 import { resolveConfig } from '../../src/model/resolve.ts';
 import type { ResolvedConfig, ResolvedRoute, ResolvedService } from '../../src/model/resolved.ts';
 
@@ -106,6 +107,7 @@ describe('the example of the conventions', () => {
       external: null,
       cwd: path.join(BASE, 'examples/shop'),
       env: {},
+      protos: [],
       envFiles: [],
       protocol: 'http',
       port: null,
@@ -227,25 +229,21 @@ describe('telemetry', () => {
       admin: null,
       accessLog: null,
       redactHeaders: ['authorization', 'cookie', 'proxy-authorization', 'set-cookie', 'x-api-key'],
+      redactFields: [...REDACTED_FIELDS],
+      otlp: null,
     });
   });
 
   it('is filled in', () => {
-    const services = { web: { command: 'x', accessLog: false }, orders: { command: 'x', accessLog: true } };
-    expect(
-      mesh(services, { telemetry: { admin: 9090, accessLog: true, redactHeaders: ['X-Token', 'cookie'] } }).telemetry,
-    ).toMatchObject({
+    expect(mesh({}, { telemetry: { admin: 9090, redactHeaders: ['X-Token', 'cookie'] } }).telemetry).toMatchObject({
       admin: 9090,
-      accessLog: { file: path.join(BASE, '.mesh', 'access.log'), format: 'text', except: ['web'] },
+      accessLog: null,
     });
-    const { accessLog } = mesh({}, { telemetry: { accessLog: { file: 'logs/a.log', format: 'json' } } }).telemetry;
-    expect(accessLog).toEqual({ file: path.join(BASE, 'logs', 'a.log'), format: 'json', except: [] });
     expect(
       mesh({}, { telemetry: { redactHeaders: ['X-Token', 'Cookie'] } }).telemetry.redactHeaders.filter((name) =>
         /token|^cookie/.test(name),
       ),
     ).toEqual(['cookie', 'x-token']);
-    expect(mesh({}, { telemetry: { accessLog: false } }).telemetry.accessLog).toBeNull();
   });
 });
 

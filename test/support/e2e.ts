@@ -10,6 +10,7 @@ import { afterEach, expect, vi } from 'vitest';
 import type { MeshConfig } from '../../src/index.ts';
 import type { InstanceStatus, MeshStatus } from '../../src/model/status.ts';
 import { connectControl } from '../../src/runtime/control/client.ts';
+import { removeCluster } from '../../src/runtime/resources/postgres-cluster.ts';
 
 const CLI = fileURLToPath(new URL('../../bin/run.js', import.meta.url));
 /** In the environment of everything that a test's commands start, and of what that starts in turn. */
@@ -214,6 +215,9 @@ async function removeMesh(mesh: TestMesh): Promise<string[]> {
       // Gone meanwhile.
     }
   }
+  // Of databases that root runs: outside, where their account can get to.
+  const data = mesh.path('.mesh/data');
+  for (const name of existsSync(data) ? readdirSync(data) : []) await removeCluster(path.join(data, name));
   if (process.env.E2E_KEEP === undefined) rmSync(mesh.dir, { recursive: true, force: true, maxRetries: 3 });
   return failures;
 }

@@ -1,13 +1,15 @@
 import { render } from 'ink-testing-library';
 import { afterEach, describe, expect, it } from 'vitest';
+import { stringAttribute } from '../../src/model/otlp.ts';
 import type { MeshStatus } from '../../src/model/status.ts';
+import { displayWidth } from '../../src/model/text.ts';
+import { traceOfEvents } from '../../src/model/trace-of-events.ts';
 import { App } from '../../src/tui/app.tsx';
-import { displayWidth } from '../../src/tui/layout/text.ts';
 import { createViewStore, LOG_LINES, type ViewStore } from '../../src/tui/store.ts';
-import { createUi } from '../../src/tui/ui.ts';
+import { createUi, type Wants } from '../../src/tui/ui.ts';
 import { type Effect, VIEW_IDS } from '../../src/tui/ui-state.ts';
 import { ordersCertificate, shopStatus } from '../runtime/control/fake-mesh.ts';
-import { requestEvent, statRow } from './data.ts';
+import { requestEvent, statRow, TRACE } from './data.ts';
 
 const NOW = Date.parse('2026-11-20T10:00:03.500Z');
 const STANDARD = { columns: 80, rows: 24 };
@@ -51,6 +53,7 @@ afterEach(() => {
 interface Shown {
   effects: Effect[];
   frame(): string;
+  wants(): Wants;
   lines(): string[];
   /** Each on its own, as they come from a terminal. */
   type(...keys: string[]): Promise<void>;
@@ -75,6 +78,7 @@ function show(store: ViewStore, size = STANDARD, options: { colours?: boolean; q
   return {
     effects,
     frame,
+    wants: () => ui.wants(NOW),
     lines: () => frame().split('\n'),
     async type(...keys) {
       await turn();
@@ -265,8 +269,74 @@ describe('the other views', () => {
     await type('k', '\r');
     expect(frame()).toMatch(/TLS peer +spiffe:\/\/shop\.local/);
     expect(frame()).toMatch(/first byte +11ms +━+/);
-    expect(frame()).toMatch(/▸ gateway → orders +200 +━+/);
-    expect(frame()).toMatch(/ {2}orders → inventory +503/);
+    expect(frame()).toContain('Trace, as far as it was seen here');
+    expect(frame()).toMatch(/▸ gateway GET \/list → orders +12ms █+/);
+    expect(frame()).toMatch(/ {2}orders +GET \/list → inventory {2}✗ 503 UH +12ms █+/);
+    expect(frame()).toContain('not captured; b captures those of the requests to come');
+  });
+
+  it('show the trace that the mesh keeps, with the spans of services and what they said', async () => {
+    const { store, flush } = busyStore();
+    const { frame, type } = show(store, { columns: 100, rows: 50 });
+    await flush();
+    await type('2', 'k', '\r');
+    const [proxies] = traceOfEvents(TRACE, [requestEvent({ id: '1', source: 'gateway' })]).resourceSpans;
+    const startNano = String(Date.parse('2026-11-20T10:00:01.502Z') * 1e6);
+    const own = {
+      resource: { attributes: [stringAttribute('service.name', 'orders')] },
+      scopeSpans: [
+        {
+          spans: [
+            {
+              traceId: TRACE,
+              spanId: 'own',
+              parentSpanId: '1',
+              name: 'SELECT \u001b]0;evil\u0007',
+              startTimeUnixNano: startNano,
+              endTimeUnixNano: startNano,
+              events: [{ name: 'cache miss', timeUnixNano: startNano }],
+            },
+          ],
+        },
+      ],
+    };
+    store.trace({ traceId: TRACE, resourceSpans: [proxies, own], resourceLogs: [], cuts: [] });
+    await flush();
+    expect(frame()).toMatch(/^Trace$/m);
+    expect(frame()).toMatch(/▸ gateway GET \/list → orders/);
+    expect(frame()).toContain('orders   SELECT ␛]0;evil␇');
+    expect(frame()).toContain('· 2.0ms cache miss');
+    expect(frame()).not.toContain('\u001b]0');
+  });
+
+  it('ask for bodies with b, and show them without anything that a terminal would obey', async () => {
+    const { store, flush } = busyStore();
+    const { frame, type, wants } = show(store, { columns: 80, rows: 60 });
+    await flush();
+    await type('b');
+    expect(wants()).toEqual({ bodies: false, traceId: null });
+    await type('2', 'b');
+    expect(frame()).toContain('2 requests, live, with bodies');
+    expect(wants()).toEqual({ bodies: true, traceId: null });
+    const body = { contentType: 'application/json', encoding: '', bytes: 30, truncated: false, note: '' };
+    store.events(
+      [
+        requestEvent({
+          id: '9',
+          requestBody: { ...body, text: '{"a":"\u001b[2J","n":[1]}' },
+          responseBody: { ...body, contentType: 'image/png', base64: 'AAEC', note: 'cut' },
+        }),
+      ],
+      0,
+    );
+    await flush();
+    await type('\r');
+    expect(wants()).toEqual({ bodies: true, traceId: TRACE });
+    expect(frame()).toContain('Request body: application/json, 30 bytes');
+    expect(frame()).toContain('    "a": "␛[2J",\n    "n": [\n      1\n    ]');
+    expect(frame()).toMatch(/Response body: image\/png, 30 bytes\n {2}0000 {2}00 01 02 +\.\.\.\n {2}\(cut\)/);
+    await type('\u001b', 'k', '\r');
+    expect(frame()).toContain('not captured: it began before they were asked for');
   });
 
   it('keep the request that is looked at when the list has lost it', async () => {

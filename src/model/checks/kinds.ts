@@ -25,6 +25,7 @@ const PROCESS_SETTINGS = [
 
 /** Settings that need requests. */
 const REQUEST_SETTINGS = [
+  'proto',
   'routes',
   'readiness',
   'liveness',

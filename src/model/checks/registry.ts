@@ -1,3 +1,4 @@
+import { checkAccessLogs } from './access-log.ts';
 import type { CheckContext } from './context.ts';
 import { checkDependencies } from './dependencies.ts';
 import { checkInstances } from './instances.ts';
@@ -20,6 +21,7 @@ const CHECKS: readonly ((context: CheckContext) => void)[] = [
   checkRoutes,
   checkReachability,
   checkSubsets,
+  checkAccessLogs,
 ];
 
 export function runChecks(context: CheckContext): void {

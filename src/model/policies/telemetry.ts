@@ -1,4 +1,4 @@
-import type { AccessLogConfig, OtlpConfig, TelemetryConfig, TracesConfig } from '../config.ts';
+import type { AccessLogConfig, OtlpConfig, OtlpSignal, TelemetryConfig, TracesConfig } from '../config.ts';
 import {
   closed,
   dictionary,
@@ -39,19 +39,26 @@ const otlp = closed<OtlpConfig>('otlp', {
   protocol: optional(
     oneOf<NonNullable<OtlpConfig['protocol']>>({ 'http/protobuf': true, 'http/json': true, grpc: true }),
   ),
+  signals: optional(list('signals', oneOf<OtlpSignal>({ traces: true, metrics: true }), 1)),
+  metricsInterval: optional(duration(1_000, 3_600_000)),
 });
 
-const accessLog = closed<AccessLogConfig>('the access log', {
+const accessLogSettings = closed<AccessLogConfig>('the access log', {
+  output: optional(oneOf<NonNullable<AccessLogConfig['output']>>({ file: true, stdout: true })),
   file: optional(nonEmpty('a path')),
   format: optional(oneOf<NonNullable<AccessLogConfig['format']>>({ json: true, text: true })),
 });
 
+/** Of the mesh or of a service. */
+export const accessLog = either<boolean | AccessLogConfig>((input) =>
+  typeof input === 'object' && input !== null ? accessLogSettings : flag,
+);
+
 export const telemetry = closed<TelemetryConfig>('telemetry', {
   admin: optional(port),
-  accessLog: optional(
-    either<boolean | AccessLogConfig>((input) => (typeof input === 'object' && input !== null ? accessLog : flag)),
-  ),
+  accessLog: optional(accessLog),
   redactHeaders: optional(list('header names', headerName)),
+  redactFields: optional(list('field names', nonEmpty('the name of a field'))),
   traces: optional(traces),
   otlp: optional(otlp),
 });

@@ -1,8 +1,9 @@
 import type { Cluster as ClusterSpec } from '../../model/snapshot.ts';
 import type { Exchange } from '../exchange.ts';
-import type { BalancerKey, LoadBalancer } from '../load-balancers/load-balancer.ts';
+import { type BalancerKey, type LoadBalancer, NO_KEY } from '../load-balancers/load-balancer.ts';
 import { createLoadBalancer } from '../load-balancers/registry.ts';
 import type { UpstreamPool } from '../upstream.ts';
+import type { ClusterView } from './cluster-view.ts';
 import { EndpointState } from './endpoint.ts';
 
 /** Makes the pool for one endpoint; `workload` names whose identity is presented. */
@@ -94,7 +95,7 @@ export class Cluster {
     // None at all: it waits for what it depends on.
     if (this.endpoints.size === 0) return this.spec.spiffeId !== null;
     for (const endpoint of this.endpoints.values()) {
-      if (endpoint.spec.state === 'starting' && (subset === null || endpoint.spec.subset === subset)) return true;
+      if (endpoint.spec.state === 'starting' && this.isMeant(endpoint, subset ?? '')) return true;
     }
     return false;
   }
@@ -115,7 +116,7 @@ export class Cluster {
     const counts = new Map<string, number>();
     let total = 0;
     for (const endpoint of this.endpoints.values()) {
-      if (subset !== null && endpoint.spec.subset !== subset) continue;
+      if (!this.isMeant(endpoint, subset ?? '')) continue;
       total++;
       const state =
         endpoint.spec.state === 'ready' && !endpoint.healthy ? 'failing its health check' : endpoint.spec.state;
@@ -123,6 +124,22 @@ export class Cluster {
     }
     if (total === 0) return this.closed ? 'removed from the mesh' : 'not started yet';
     return [...counts].map(([state, n]) => `${n} of ${total} ${state}`).join(', ');
+  }
+
+  /**
+   * What is known here of every endpoint, and who would get the next request with this key. Takes nobody's turn.
+   * @param failureOf why the last health check of an endpoint failed; empty: it did not
+   */
+  view(subset: string | null, key: BalancerKey, failureOf: (id: string) => string): ClusterView {
+    const { eligible, balancer } = this.choice(subset ?? '');
+    const chances = balancer.foresee(eligible, key);
+    const endpoints = [...this.endpoints.values()].map((endpoint) => {
+      const { spec, healthy, inFlight, requests, failures, consecutiveFailures } = endpoint;
+      const chance = chances[eligible.indexOf(endpoint)] ?? 0;
+      const checkFailure = failureOf(spec.id);
+      return { id: spec.id, healthy, checkFailure, inFlight, requests, failures, consecutiveFailures, chance };
+    });
+    return { endpoints, hashed: key !== NO_KEY, waiting: this.parked.size, expects: this.expects(subset) };
   }
 
   inFlight(id: string): number {
@@ -169,11 +186,15 @@ export class Cluster {
     return choice;
   }
 
+  /** Whether requests for a subset ('' where none is named) may go to an endpoint. */
+  private isMeant({ spec }: EndpointState, subset: string): boolean {
+    return subset === '' ? spec.subset !== this.spec.asideSubset : spec.subset === subset;
+  }
+
   private eligible(subset: string): EndpointState[] {
     const result: EndpointState[] = [];
     for (const endpoint of this.endpoints.values()) {
-      if (endpoint.spec.state === 'ready' && endpoint.healthy && (subset === '' || endpoint.spec.subset === subset))
-        result.push(endpoint);
+      if (endpoint.spec.state === 'ready' && endpoint.healthy && this.isMeant(endpoint, subset)) result.push(endpoint);
     }
     return result;
   }

@@ -50,6 +50,23 @@ export function leastRequestBalancer(random: () => number): LoadBalancer {
       }
       return isBusier(endpoints[a], endpoints[b]) ? b : a;
     },
+    foresee(endpoints) {
+      const n = endpoints.length;
+      const chances = new Array<number>(n).fill(0);
+      if (n === 0) return chances;
+      if (endpoints !== seen) adopt(endpoints);
+      const total = ends === null ? n : ends[n - 1];
+      if (total <= 0 || (ends === null && endpoints[0].spec.weight <= 0)) return chances;
+      const weight = (i: number): number => (ends === null ? 1 : endpoints[i].spec.weight) / total;
+      for (let a = 0; a < n; a++) {
+        for (let b = 0; b < n; b++) {
+          // Two different ones where all weigh the same; else each is drawn on its own.
+          const drawn = ends !== null ? weight(a) * weight(b) : n === 1 ? 1 : a === b ? 0 : 1 / (n * (n - 1));
+          chances[isBusier(endpoints[a], endpoints[b]) ? b : a] += drawn;
+        }
+      }
+      return chances;
+    },
   };
 }
 

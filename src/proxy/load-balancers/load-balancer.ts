@@ -18,6 +18,21 @@ export interface LoadBalancer {
    * @param tried ids of endpoints that already failed this request: avoided as long as there are others
    */
   pick(endpoints: readonly EndpointState[], key: BalancerKey, tried?: readonly string[] | null): number | null;
+  /**
+   * How likely each of the endpoints is to be the next one picked, 0 to 1; all 0 where none may take it. They add up to
+   * 1, and a balancer that goes by turns or by a key knows: then one of them is 1. Asking takes nobody's turn.
+   */
+  foresee(endpoints: readonly EndpointState[], key: BalancerKey): number[];
+}
+
+/** Of a pick in which each is as likely as the other. */
+export const evenChances = (n: number): number[] => new Array<number>(n).fill(1 / n);
+
+/** Of a pick that is settled: `index`, or null for nobody. */
+export function settledChances(n: number, index: number | null): number[] {
+  const chances = new Array<number>(n).fill(0);
+  if (index !== null) chances[index] = 1;
+  return chances;
 }
 
 /** Whether there is anything to avoid. */

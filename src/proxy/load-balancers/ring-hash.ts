@@ -1,5 +1,5 @@
 import type { EndpointState } from '../cluster/endpoint.ts';
-import { hasTried, type LoadBalancer, NO_KEY, pickUntried } from './load-balancer.ts';
+import { evenChances, hasTried, type LoadBalancer, NO_KEY, pickUntried, settledChances } from './load-balancer.ts';
 import { murmur3 } from './murmur3.ts';
 
 /** Points on the ring for one unit of weight: shares are then within a few per cent of even (1 / sqrt of it). */
@@ -54,6 +54,12 @@ export function ringHashBalancer(random: () => number): LoadBalancer {
         if (!tried.includes(endpoints[owners[at]].spec.id)) return owners[at];
       }
       return owners[start];
+    },
+    foresee(endpoints, key) {
+      const n = endpoints.length;
+      if (n === 0 || key === NO_KEY) return evenChances(n);
+      if (endpoints !== seen) adopt(endpoints);
+      return settledChances(n, points.length === 0 ? null : owners[firstAtOrAfter(points, key)]);
     },
   };
 }

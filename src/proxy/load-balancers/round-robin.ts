@@ -1,5 +1,5 @@
 import type { EndpointState } from '../cluster/endpoint.ts';
-import { countUntried, hasTried, type LoadBalancer } from './load-balancer.ts';
+import { countUntried, hasTried, type LoadBalancer, settledChances } from './load-balancer.ts';
 
 /**
  * In turn. The order is a queue of its own: who was just picked goes to the end, and a change of membership leaves
@@ -43,6 +43,10 @@ export function roundRobinBalancer(random: () => number): LoadBalancer {
       const index = queue[at];
       at = at + 1 === n ? 0 : at + 1;
       return index;
+    },
+    foresee(endpoints) {
+      if (endpoints.length > 0 && endpoints !== seen) adopt(endpoints);
+      return settledChances(endpoints.length, endpoints.length === 0 ? null : queue[at]);
     },
   };
 }

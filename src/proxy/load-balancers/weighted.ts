@@ -1,6 +1,6 @@
 import type { LoadBalancer as LoadBalancerSpec } from '../../model/resolved.ts';
 import type { EndpointState } from '../cluster/endpoint.ts';
-import { hasTried, type LoadBalancer } from './load-balancer.ts';
+import { hasTried, type LoadBalancer, settledChances } from './load-balancer.ts';
 
 /**
  * In proportion to weights, spread as evenly as they allow (smooth weighted round robin, as in nginx): with weights
@@ -46,6 +46,14 @@ export function weightedBalancer(spec: Extract<LoadBalancerSpec, { kind: 'weight
       if (best < 0) return null;
       credits[best] -= total;
       return best;
+    },
+    foresee(endpoints) {
+      if (endpoints !== seen) adopt(endpoints);
+      let best = -1;
+      for (let i = 0; i < endpoints.length; i++) {
+        if (weights[i] > 0 && (best < 0 || credits[i] + weights[i] > credits[best] + weights[best])) best = i;
+      }
+      return settledChances(endpoints.length, best < 0 ? null : best);
     },
   };
 }

@@ -1,6 +1,7 @@
 import type { Direction } from '../../model/events.ts';
 import { classifyResponse } from '../cluster/outcome.ts';
 import { createHistogram, type Histogram, type HistogramData, record, toData } from './histogram.ts';
+import { countDuration, type HttpDurations } from './http-durations.ts';
 
 /** gRPC statuses counted apart: 0 to 16, and one place for all that gRPC does not know. */
 const GRPC_STATUSES = 18;
@@ -13,6 +14,8 @@ export interface CounterKey {
   readonly destination: string;
   /** Name of the route; empty where there was none. */
   readonly route: string;
+  /** Name of the gateway's route; empty but at the gateway. */
+  readonly gatewayRoute: string;
   readonly direction: Direction;
   /** Instance whose proxy counts. */
   readonly instance: string;
@@ -20,56 +23,56 @@ export interface CounterKey {
   readonly tls: boolean;
 }
 
+/** Numbers that only grow; whoever reads, sums or subtracts counters goes by this list. */
+export const COUNTS = [
+  'requests',
+  /** As `classifyResponse` sees it, and everything without a response that was not the client's doing. */
+  'failures',
+  /** Tries beyond the first. */
+  'retries',
+  /** Of bodies, towards the service. */
+  'requestBytes',
+  /** Of bodies, towards the client. */
+  'responseBytes',
+] as const;
+
+/** The same with a number for each status class, 1 to 5; 0: without a response (the client left, or the exchange broke). */
+export const COUNTS_BY_CLASS = ['responses', 'failedByClass'] as const;
+const CLASSES = 6;
+
+export type Counts = Record<(typeof COUNTS)[number], number> & Record<(typeof COUNTS_BY_CLASS)[number], number[]>;
+
+export function noCounts(): Counts {
+  const counts = {} as Counts;
+  for (const field of COUNTS) counts[field] = 0;
+  for (const field of COUNTS_BY_CLASS) counts[field] = new Array<number>(CLASSES).fill(0);
+  return counts;
+}
+
 /**
  * The numbers for one key. They only grow, `active` aside, so that a reader who missed some readings has lost
  * nothing. Keep the slot where the key is settled (a route of a listener): bumping it is then a few additions.
  */
-export interface CounterSlot {
+export interface CounterSlot extends Counts {
   readonly key: CounterKey;
-  requests: number;
   /** Requests under way. */
   active: number;
-  /** Responses by status class; `noResponse`: the client left, or the exchange broke, before there was a status. */
-  status1xx: number;
-  status2xx: number;
-  status3xx: number;
-  status4xx: number;
-  status5xx: number;
-  noResponse: number;
-  /** As `classifyResponse` sees it, and everything without a response that was not the client's doing. */
-  failures: number;
-  /** The failures by status class, 1 to 5; 0: without a response. */
-  readonly failedByClass: number[];
   /** gRPC calls that ended with a status: successes by status, then failures by status. Null: none so far. */
   grpcStatuses: number[] | null;
-  /** Tries beyond the first. */
-  retries: number;
-  /** Bodies, towards the service. */
-  requestBytes: number;
-  /** Bodies, towards the client. */
-  responseBytes: number;
   readonly latency: Histogram;
+  /** HTTP exchanges by method and status. */
+  readonly durations: HttpDurations;
   /** Whether something was counted since the last reading. */
   changed: boolean;
 }
 
 /** One slot as plain data. */
-export interface CounterData extends CounterKey {
-  requests: number;
+export interface CounterData extends CounterKey, Counts {
   active: number;
-  status1xx: number;
-  status2xx: number;
-  status3xx: number;
-  status4xx: number;
-  status5xx: number;
-  noResponse: number;
-  failures: number;
-  failedByClass: number[];
   grpcStatuses: number[] | null;
-  retries: number;
-  requestBytes: number;
-  responseBytes: number;
   latency: HistogramData;
+  /** Each a key of `HttpDurations` and the numbers behind it. */
+  durations: number[][];
 }
 
 /** A request begins. */
@@ -98,16 +101,12 @@ export function countEnd(
   slot.active--;
   slot.retries += retries;
   slot.changed = true;
-  if (status >= 500) slot.status5xx++;
-  else if (status >= 400) slot.status4xx++;
-  else if (status >= 300) slot.status3xx++;
-  else if (status >= 200) slot.status2xx++;
-  else if (status >= 100) slot.status1xx++;
-  else slot.noResponse++;
+  const statusClass = status >= 600 ? 5 : status >= 100 ? (status / 100) | 0 : 0;
+  slot.responses[statusClass]++;
   const failed = broken || classifyResponse(status, grpcStatus) === 'failure';
   if (failed) {
     slot.failures++;
-    slot.failedByClass[status >= 100 && status < 600 ? (status / 100) | 0 : status >= 600 ? 5 : 0]++;
+    slot.failedByClass[statusClass]++;
   }
   if (grpcStatus >= 0 && status >= 200 && status < 300) {
     slot.grpcStatuses ??= new Array<number>(2 * GRPC_STATUSES).fill(0);
@@ -115,6 +114,18 @@ export function countEnd(
   }
   // Without a response there is no response latency: a client that gives up quickly must not look like a quick service.
   if (status !== 0) record(slot.latency, durationMs);
+}
+
+/** The same request by its method and status: for HTTP, where it is no tunnel. */
+export function countHttp(
+  slot: CounterSlot,
+  method: string,
+  status: number,
+  broken: boolean,
+  durationMs: number,
+): void {
+  countDuration(slot.durations, method, status, broken, durationMs);
+  slot.changed = true;
 }
 
 /** Bytes of bodies; streams that live long report them while they flow, so that rates can be shown. */
@@ -125,8 +136,8 @@ export function countBytes(slot: CounterSlot, requestBytes: number, responseByte
 }
 
 /** The same for equal keys alone. */
-export const counterId = ({ direction, source, destination, route, instance, tls }: CounterKey): string =>
-  `${direction} ${source} ${destination} ${instance} ${tls} ${route}`;
+export const counterId = ({ direction, source, destination, route, gatewayRoute, instance, tls }: CounterKey): string =>
+  `${direction} ${source} ${destination} ${instance} ${tls} ${gatewayRoute}\n${route}`;
 
 export interface Counters {
   /** The slot for a key, always the same one. Keep it: finding it builds a string. */
@@ -172,36 +183,27 @@ export function createCounters(): Counters {
   };
 }
 
-function createSlot({ source, destination, route, direction, instance, tls }: CounterKey): CounterSlot {
+function createSlot({ source, destination, route, gatewayRoute, direction, instance, tls }: CounterKey): CounterSlot {
   return {
-    key: { source, destination, route, direction, instance, tls },
-    requests: 0,
+    ...noCounts(),
+    key: { source, destination, route, gatewayRoute, direction, instance, tls },
     active: 0,
-    status1xx: 0,
-    status2xx: 0,
-    status3xx: 0,
-    status4xx: 0,
-    status5xx: 0,
-    noResponse: 0,
-    failures: 0,
-    failedByClass: [0, 0, 0, 0, 0, 0],
     grpcStatuses: null,
-    retries: 0,
-    requestBytes: 0,
-    responseBytes: 0,
     latency: createHistogram(),
+    durations: new Map(),
     changed: false,
   };
 }
 
 function slotData(slot: CounterSlot): CounterData {
-  const { key, latency, changed: _, ...numbers } = slot;
-  const { failedByClass, grpcStatuses } = numbers;
-  return {
+  const { key, latency, durations, changed: _, ...numbers } = slot;
+  const data: CounterData = {
     ...key,
     ...numbers,
-    failedByClass: [...failedByClass],
-    grpcStatuses: grpcStatuses === null ? null : [...grpcStatuses],
+    grpcStatuses: numbers.grpcStatuses === null ? null : [...numbers.grpcStatuses],
     latency: toData(latency),
+    durations: Array.from(durations, ([of, counts]) => [of, ...counts]),
   };
+  for (const field of COUNTS_BY_CLASS) data[field] = [...data[field]];
+  return data;
 }

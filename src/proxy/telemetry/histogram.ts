@@ -74,12 +74,19 @@ export function quantile(histogram: Histogram, q: number): number {
   return histogram.maxMs;
 }
 
-/** Number of values up to `ms`, as Prometheus' `le` buckets want it; exact up to the width of one bucket. */
-export function countUpTo(histogram: Histogram, ms: number): number {
-  const us = ms * 1000;
+/**
+ * Numbers of values up to each bound, as Prometheus' `le` buckets want them; exact up to the width of one bucket.
+ * @param boundsMs ascending
+ */
+export function countsUpTo(histogram: Histogram, boundsMs: readonly number[]): number[] {
   let n = 0;
-  for (let i = 0; i < BUCKETS && lowerBoundUs(i) + widthUs(i) / 2 <= us; i++) n += histogram.counts[i];
-  return n;
+  let bucket = 0;
+  return boundsMs.map((ms) => {
+    const us = ms * 1000;
+    for (; bucket < BUCKETS && lowerBoundUs(bucket) + widthUs(bucket) / 2 <= us; bucket++)
+      n += histogram.counts[bucket];
+    return n;
+  });
 }
 
 /** A histogram as plain data: of its buckets only those in use, as bucket, count, bucket, count, ... */

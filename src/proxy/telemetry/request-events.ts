@@ -18,7 +18,7 @@ export interface EventTimes {
 
 /** The event of a finished exchange, without headers. Its counter is set. */
 export function requestEvent(x: Exchange, { nowMs, wallMs }: EventTimes): RequestEvent {
-  const { source, destination, route, direction, tls } = x.counter!.key;
+  const { source, destination, route, gatewayRoute, direction, tls } = x.counter!.key;
   const durationMs = nowMs - x.startedAtMs;
   const inbound = direction === 'inbound';
   return {
@@ -36,10 +36,12 @@ export function requestEvent(x: Exchange, { nowMs, wallMs }: EventTimes): Reques
     authority: cut(x.authority),
     path: cut(x.path),
     route,
+    gatewayRoute,
     status: x.status,
     grpcStatus: x.grpcStatus < 0 ? null : x.grpcStatus,
     durationMs: round(durationMs),
     pickedAfterMs: x.pickedAtMs === 0 ? null : round(x.pickedAtMs - x.startedAtMs),
+    connectedAfterMs: x.connectedAtMs === 0 ? null : round(x.connectedAtMs - x.startedAtMs),
     firstByteAfterMs: x.firstByteAtMs === 0 ? null : round(x.firstByteAtMs - x.startedAtMs),
     requestBytes: x.requestBytes,
     responseBytes: x.responseBytes,
@@ -54,7 +56,7 @@ export function requestEvent(x: Exchange, { nowMs, wallMs }: EventTimes): Reques
 }
 
 /** What the request was to its proxy; the link between two proxies is always HTTP/2 and says nothing about it. */
-function protocolOf(x: Exchange): RequestEvent['protocol'] {
+export function protocolOf(x: Exchange): RequestEvent['protocol'] {
   if (x.grpc) return 'grpc';
   if (x.request.method === 'CONNECT' && x.request.protocol === null) return 'tcp';
   if (x.listener.spec.kind === 'inbound') return x.listener.spec.app?.protocol === 'http2' ? 'http2' : 'http';
@@ -94,7 +96,7 @@ export function compileTapFilter(filter: TapFilter): ExchangeTest | null {
     tests.push(({ counter }) => counter!.key.source === service || counter!.key.destination === service);
   if (from !== '') tests.push((x) => x.counter!.key.source === from);
   if (to !== '') tests.push((x) => x.counter!.key.destination === to);
-  if (route !== '') tests.push((x) => x.counter!.key.route === route || x.outerRoute?.name === route);
+  if (route !== '') tests.push((x) => x.counter!.key.route === route || x.counter!.key.gatewayRoute === route);
   const range = filter.status === '' ? null : statusRange(filter.status);
   if (range !== null) tests.push((x) => x.status >= range[0] && x.status <= range[1]);
   const method = filter.method.toUpperCase();
@@ -108,7 +110,7 @@ export function compileTapFilter(filter: TapFilter): ExchangeTest | null {
 }
 
 /** With an empty value: any. */
-function hasHeader(headers: Headers, name: string, value: string): boolean {
+export function hasHeader(headers: Headers, name: string, value: string): boolean {
   for (let i = 0; i < headers.length; i += 2) {
     if (headers[i] === name && (value === '' || headers[i + 1] === value)) return true;
   }

@@ -1,3 +1,4 @@
+import type { CapturedEvent } from '../../model/bodies.ts';
 import type { TapBatch, TapFilter } from '../../model/events.ts';
 import type { TapSpec } from '../channel.ts';
 import type { Exchange } from '../exchange.ts';
@@ -25,9 +26,12 @@ interface OpenTap {
   readonly test: ExchangeTest | null;
   readonly shown: ReadonlySet<string> | null;
   readonly maxPerSecond: number;
+  /** 0: bodies are not asked for. */
+  readonly bodyLimitBytes: number;
   /** Second that is counted now, and what it has had. */
   second: number;
   inSecond: number;
+  bodiesDropped: number;
   batch: TapBatch;
 }
 
@@ -48,8 +52,10 @@ export function createTaps(specs: readonly TapSpec[], redacted: readonly string[
     test: compileTapFilter(filter),
     shown: filter.showHeaders.length === 0 ? null : new Set(filter.showHeaders.map((name) => name.toLowerCase())),
     maxPerSecond: filter.maxPerSecond,
+    bodyLimitBytes: filter.bodyLimitBytes ?? 0,
     second: 0,
     inSecond: 0,
+    bodiesDropped: 0,
     batch: emptyBatch(),
   }));
   let events = 0;
@@ -71,7 +77,7 @@ export function createTaps(specs: readonly TapSpec[], redacted: readonly string[
           continue;
         }
         base ??= requestEvent(x, { nowMs, wallMs: options.wallMs() });
-        let event = base;
+        let event: CapturedEvent = base;
         if (tap.shown !== null) {
           event = {
             ...base,
@@ -80,6 +86,19 @@ export function createTaps(specs: readonly TapSpec[], redacted: readonly string[
           };
           for (const [name, value] of event.requestHeaders) characters += name.length + value.length;
           for (const [name, value] of event.responseHeaders) characters += name.length + value.length;
+        }
+        if (tap.bodyLimitBytes > 0 && x.capture !== null) {
+          const captured = x.capture.bodies(x, tap.bodyLimitBytes);
+          const bytes = captured.request.data.length + captured.response.data.length;
+          if (characters + bytes > MOST_CHARACTERS) {
+            // The request itself is told all the same.
+            for (const body of [captured.request, captured.response]) {
+              body.dropped ||= body.data.length > 0;
+              body.data = new Uint8Array();
+            }
+          } else characters += bytes;
+          if (captured.request.dropped || captured.response.dropped) tap.bodiesDropped++;
+          event = { ...event, captured };
         }
         events++;
         characters += event.path.length;
@@ -92,6 +111,8 @@ export function createTaps(specs: readonly TapSpec[], redacted: readonly string[
       for (const tap of taps) {
         const { batch } = tap;
         if (batch.events.length === 0 && batch.dropped === 0 && batch.filtered === 0) continue;
+        if (tap.bodiesDropped > 0) batch.bodiesDropped = tap.bodiesDropped;
+        tap.bodiesDropped = 0;
         batches.push({ tap: tap.id, batch });
         tap.batch = emptyBatch();
       }

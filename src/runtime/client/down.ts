@@ -2,6 +2,9 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { fail, ok, type Result } from '../../model/result.ts';
 import { systemClock } from '../clock.ts';
 import { type ControlClient, ControlError, connectControl } from '../control/client.ts';
+import { recoverInterceptions } from '../injection/interceptions.ts';
+import { forgetInjections } from '../injection/saved.ts';
+import { undoRecorded } from '../injection/transparent/undo.ts';
 import { openLedger } from '../state/ledger.ts';
 import { findMeshDirectory } from '../state/mesh-directory.ts';
 import { acquireMeshLock, lockOwner } from '../state/mesh-lock.ts';
@@ -31,7 +34,13 @@ export async function bringDown(
   if (connected.ok) {
     try {
       const stopped = await stopThrough(connected.value, timeoutMs, progress);
-      if (stopped !== null) return stopped;
+      if (stopped !== null) {
+        if (!stopped.ok) return stopped;
+        // What the daemon could not undo: this command may have rights that the daemon had not.
+        const directory = findMeshDirectory(location.baseDir);
+        const undone = directory === null ? ok(false) : await undoRecorded(directory.path);
+        return undone.ok ? stopped : undone;
+      }
       const rest = await recoverMesh(location, timeoutMs, progress);
       return rest.ok && rest.value.kind === 'nothing' ? ok({ kind: 'stopped' }) : rest;
     } finally {
@@ -100,7 +109,11 @@ async function recoverMesh(
     return ledger;
   }
   try {
+    await recoverInterceptions(directory.path);
+    forgetInjections(directory.path);
     const report = await recover(ledger.value, { clock: systemClock, graceMs: timeoutMs, killMs: KILL_MS, progress });
+    // What could not be undone above, now that the processes are gone; what still cannot be is this command's failure.
+    const undone = await undoRecorded(directory.path);
     const left = [
       ...report.remaining.map(({ pid, instance, command }) => `${instance} (pid ${pid}, ${command}) cannot be killed`),
       ...report.boundPorts.map(
@@ -115,7 +128,8 @@ async function recoverMesh(
       });
     }
     for (const line of left) progress(line);
-    if (report.ended.length === 0 && owner === null) return ok({ kind: 'nothing' });
+    if (!undone.ok) return undone;
+    if (report.ended.length === 0 && owner === null && !undone.value) return ok({ kind: 'nothing' });
     return ok({ kind: 'recovered', processes: report.ended.length });
   } finally {
     ledger.value.close();

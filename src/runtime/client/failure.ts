@@ -27,6 +27,18 @@ const EXIT_CODES: readonly [prefix: string, exitCode: ExitCode][] = [
   ['MESH-U106', exitCodes.failed],
   ['MESH-U', exitCodes.usage],
   ['MESH-C', exitCodes.usage],
+  // Of `mesh new`: a template, name or option that there is not, or that is missing.
+  ['MESH-N150', exitCodes.usage],
+  ['MESH-N151', exitCodes.usage],
+  ['MESH-N154', exitCodes.usage],
+  ['MESH-N155', exitCodes.usage],
+  ['MESH-N160', exitCodes.usage],
+  ['MESH-D112', exitCodes.usage],
+  ['MESH-D113', exitCodes.usage],
+  ['MESH-D114', exitCodes.usage],
+  ['MESH-D117', exitCodes.usage],
+  ['MESH-D119', exitCodes.usage],
+  ['MESH-J111', exitCodes.usage],
 ];
 
 export function exitCodeOf(problems: readonly Problem[]): ExitCode {

@@ -39,8 +39,10 @@ export function renderProgress(previous: MeshStatus | null, status: MeshStatus, 
 export function renderNotice(notice: MeshNotice, style: Style, cwd: string): string[] {
   const paint = notice.level === 'error' ? style.red : notice.level === 'warning' ? style.yellow : style.cyan;
   const about = notice.service === '' ? '' : `${style.ofName(notice.service, notice.service)} `;
+  // A notice that only passes a problem on says nothing that the problem does not say better.
+  const repeated = about === '' && notice.problems.length === 1 && notice.problems[0].message === notice.text;
   return [
-    `${paint(notice.level === 'info' ? 'mesh' : notice.level)} ${about}${notice.text}`,
+    ...(repeated ? [] : [`${paint(notice.level === 'info' ? 'mesh' : notice.level)} ${about}${notice.text}`]),
     ...notice.problems.flatMap((problem) => renderProblem(problem, style, cwd)),
   ];
 }

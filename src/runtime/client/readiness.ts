@@ -37,10 +37,14 @@ export function readinessOf(status: MeshStatus, goal: Goal, services: readonly s
   return pending.length > 0 ? { kind: 'pending', instances: pending } : { kind: 'reached' };
 }
 
-function reached(service: ServiceStatus, { state, pid }: InstanceStatus, goal: Goal): boolean {
+function reached(service: ServiceStatus, { state, pid, injected = false }: InstanceStatus, goal: Goal): boolean {
   if (goal === 'stopped') return state === 'stopped' || state === 'completed' || state === 'failed';
   if (goal === 'completed') return state === 'completed';
   if (state === 'ready' || state === 'completed' || service.external) return true;
+  // Whether somebody else's process is there is not for the mesh to bring about; while it is, the mesh's own may rest.
+  if (injected) return true;
+  if (state === 'stopped' && service.instances.some((each) => each.injected === true && each.state === 'ready'))
+    return true;
   // A task that nobody waits for may run for hours; that it runs is what `up` promised.
   return service.task && pid !== null && state === 'starting' && service.waitingFor.length === 0;
 }

@@ -1,7 +1,10 @@
+import { DEFAULT_BODY_LIMIT_BYTES, type EventBody, MOST_BODY_LIMIT_BYTES } from '../../model/bodies.ts';
+import { bodyLines, bodySummary } from '../../model/body-text.ts';
 import type { RequestEvent, TapFilter } from '../../model/events.ts';
 import { fail, ok, type Result } from '../../model/result.ts';
 import type { MeshStatus, ServiceStatus } from '../../model/status.ts';
 import { checkTapFilter, parseHeaderFilter } from '../../model/tap-filter.ts';
+import { parseSize } from '../../model/units.ts';
 import { plain } from '../telemetry/event-text.ts';
 import { knownServices, parseLimit } from './arguments.ts';
 import type { Style } from './style.ts';
@@ -20,6 +23,8 @@ export interface TapFlags {
   direction: string;
   'max-rps': number;
   'show-header'?: string[];
+  bodies?: boolean;
+  'body-limit'?: string;
 }
 
 /** @returns MESH-U102 or MESH-U103 for what no request could match */
@@ -36,6 +41,8 @@ export function parseTapFilter(service: string | undefined, flags: TapFlags, sta
   }
   const minDuration = flags['min-duration'] === undefined ? ok(0) : parseLimit('--min-duration', flags['min-duration']);
   if (!minDuration.ok) return minDuration;
+  const bodyLimit = parseBodyLimit(flags);
+  if (!bodyLimit.ok) return bodyLimit;
   return checkTapFilter({
     service: service ?? '',
     from: flags.from ?? '',
@@ -50,7 +57,18 @@ export function parseTapFilter(service: string | undefined, flags: TapFlags, sta
     direction: flags.direction === 'both' ? '' : (flags.direction as 'inbound' | 'outbound'),
     maxPerSecond: flags['max-rps'],
     showHeaders: (flags['show-header'] ?? []).map((name) => name.toLowerCase()),
+    bodyLimitBytes: bodyLimit.value,
   });
+}
+
+/** 0: bodies are not asked for. */
+function parseBodyLimit({ bodies, 'body-limit': text }: TapFlags): Result<number> {
+  const refuse = (message: string, hint: string) => fail({ code: 'MESH-U102', message, hint });
+  if (!bodies && text === undefined) return ok(0);
+  if (!bodies) return refuse('--body-limit without --bodies', 'add --bodies');
+  const bytes = text === undefined ? DEFAULT_BODY_LIMIT_BYTES : parseSize(text);
+  if (bytes !== null && bytes > 0 && bytes <= MOST_BODY_LIMIT_BYTES) return ok(bytes);
+  return refuse(`\`${text}\` is no limit for bodies`, 'a size from 1 to 1Mi, such as 4Ki or 64Ki');
 }
 
 /** Bounds within which the column of names grows with the names seen. */
@@ -102,8 +120,20 @@ export function createTapFormat(style: Style, { wide }: { wide: boolean }): (eve
       lines.push(`    ${style.dim('>')} ${style.cyan(plain(name))}: ${plain(value)}`);
     for (const [name, value] of event.responseHeaders)
       lines.push(`    ${style.dim('<')} ${style.cyan(plain(name))}: ${plain(value)}`);
+    if (event.requestBody !== undefined) lines.push(...body(event.requestBody, '>', style));
+    if (event.responseBody !== undefined) lines.push(...body(event.responseBody, '<', style));
     return lines;
   };
+}
+
+/** Nothing of a body that there was not. */
+function body(shown: EventBody, mark: string, style: Style): string[] {
+  if (shown.bytes === 0 && shown.note === '') return [];
+  return [
+    `    ${style.dim(`${mark} body: ${plain(bodySummary(shown))}`)}`,
+    // Tabs are common in texts and harmless, but their width is not known.
+    ...bodyLines(shown).map((text) => `    ${style.dim(mark)}   ${plain(text.replaceAll('\t', '  '))}`),
+  ];
 }
 
 function statusText({ status, grpcStatus, protocol }: RequestEvent, style: Style): string {
@@ -120,6 +150,7 @@ function statusText({ status, grpcStatus, protocol }: RequestEvent, style: Style
 function details(event: RequestEvent): string {
   const timing = [
     event.pickedAfterMs === null ? '' : `picked ${duration(event.pickedAfterMs)}`,
+    event.connectedAfterMs == null ? '' : `connected ${duration(event.connectedAfterMs)}`,
     event.firstByteAfterMs === null ? '' : `first byte ${duration(event.firstByteAfterMs)}`,
   ].filter((text) => text !== '');
   return [

@@ -23,6 +23,7 @@ export async function followTap(
   let shown = 0;
   let filtered = 0;
   let dropped = 0;
+  let bodiesDropped = 0;
   let said = '';
   const beganMs = performance.now();
   const explain = async () => {
@@ -38,11 +39,15 @@ export async function followTap(
   const drops = setInterval(() => {
     if (dropped > 0) output.remark(`${dropped} more requests matched and are not shown`);
     dropped = 0;
+    if (bodiesDropped > 0)
+      output.remark(`${bodiesDropped} bodies were not captured whole: too many were under way at once`);
+    bodiesDropped = 0;
   }, DROPPED_INTERVAL_MS);
   try {
     for await (const batch of client.tap(filter, signal)) {
       filtered += batch.filtered;
       dropped += batch.dropped;
+      bodiesDropped += batch.bodiesDropped ?? 0;
       const events = count > 0 ? batch.events.slice(0, count - shown) : batch.events;
       if (events.length > 0) output.show(events);
       shown += events.length;

@@ -1,35 +1,8 @@
 import { stripVTControlCharacters } from 'node:util';
+import { displayWidth, truncate } from '../../model/text.ts';
 
-/** Columns of a terminal that a text takes, as far as Latin, CJK and most emoji go. */
-export function width(text: string): number {
-  let columns = 0;
-  for (const character of stripVTControlCharacters(text)) {
-    const point = character.codePointAt(0)!;
-    if (point < 0x20 || (point >= 0x300 && point < 0x370) || point === 0x200d || point === 0xfe0f) continue;
-    columns += isWide(point) ? 2 : 1;
-  }
-  return columns;
-}
-
-const isWide = (point: number): boolean =>
-  (point >= 0x1100 && point <= 0x115f) ||
-  (point >= 0x2e80 && point <= 0xa4cf) ||
-  (point >= 0xac00 && point <= 0xd7a3) ||
-  (point >= 0xf900 && point <= 0xfaff) ||
-  (point >= 0xfe30 && point <= 0xfe6f) ||
-  (point >= 0xff00 && point <= 0xff60) ||
-  (point >= 0x1f300 && point <= 0x1faff);
-
-/** Cut to so many columns, with an ellipsis. Only for text without escape sequences. */
-export function truncate(text: string, columns: number): string {
-  if (width(text) <= columns) return text;
-  let cut = '';
-  for (const character of text) {
-    if (width(cut + character) >= columns) break;
-    cut += character;
-  }
-  return `${cut}…`;
-}
+/** Columns of a terminal that a text takes, escape sequences aside. */
+export const width = (text: string): number => displayWidth(stripVTControlCharacters(text));
 
 export interface Column<Row> {
   title: string;

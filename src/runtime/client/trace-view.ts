@@ -1,12 +1,15 @@
 import { fail, ok, type Result } from '../../model/result.ts';
-import type { LogLine } from '../../model/status.ts';
+import type { LogLine, TrafficStatus } from '../../model/status.ts';
+import { describeDrops, TRACE_DROPS } from '../../model/telemetry-drops.ts';
+import { truncate } from '../../model/text.ts';
 import { describeCut, type Trace, type TraceQuery, type TraceSummary } from '../../model/trace.ts';
 import { foldHops, type SpanNote, type SpanRow, type Waterfall, waterfall } from '../../model/waterfall.ts';
+import { spanBar, spanText } from '../../model/waterfall-text.ts';
 import type { ControlClient } from '../control/client.ts';
 import { parseLimit } from './arguments.ts';
 import { printable } from './log-view.ts';
 import type { Style } from './style.ts';
-import { parseDuration, table, truncate } from './text.ts';
+import { parseDuration, table } from './text.ts';
 
 /** Characters of a bar. */
 const BAR = 28;
@@ -65,6 +68,12 @@ export function renderTraces(traces: readonly TraceSummary[], style: Style, colu
     ],
     { columns, title: style.bold },
   );
+}
+
+/** Below the list: what it cannot show. Nothing, mostly. */
+export function renderTraceDrops({ telemetryDropped }: TrafficStatus, style: Style): string[] {
+  const drops = describeDrops(telemetryDropped, TRACE_DROPS);
+  return drops === '' ? [] : ['', style.yellow(`left out since the mesh was started: ${drops}; traces may have gaps`)];
 }
 
 /** Why the list is empty. @param any whether there is any trace at all */
@@ -140,14 +149,14 @@ function renderRows(
       },
       {
         title: 'SPAN',
-        value: (row) => spanText(row, wide),
+        value: (row) => clean(spanText(row, { wide })),
         paint: (text, row) => paintSpan(style, text, row),
         shrinkTo: 20,
       },
       { title: 'DURATION', value: ({ durationMs }) => inMs(durationMs), align: 'right' },
       {
         title: `|${'-'.repeat(BAR - 2)}|`,
-        value: (row) => bar(row, fall.durationMs),
+        value: (row) => spanBar(row, fall.durationMs, BAR),
         paint: (text, row) => (row.error === '' ? style.green(text) : style.red(text)),
       },
     ],
@@ -162,24 +171,9 @@ function renderRows(
   ];
 }
 
-function spanText(row: SpanRow, wide: boolean): string {
-  const to = row.destination === '' ? '' : ` → ${row.destination}`;
-  const side = wide && row.proxy !== '' ? ` (${row.proxy})` : '';
-  const error = row.error === '' ? '' : `  ✗ ${row.error}`;
-  return clean(`${'  '.repeat(Math.min(row.depth, 20))}${row.orphan ? '? ' : ''}${row.name}${to}${side}${error}`);
-}
-
 function paintSpan(style: Style, text: string, row: SpanRow): string {
   if (row.error !== '') return style.red(text);
   return row.proxy === '' ? text : style.dim(text);
-}
-
-/** `█` where it has part in how long the whole took, `░` where something else did meanwhile. */
-function bar(row: SpanRow, totalMs: number): string {
-  const scale = totalMs > 0 ? BAR / totalMs : 0;
-  const from = Math.min(BAR - 1, Math.floor(row.startMs * scale));
-  const length = Math.max(1, Math.min(BAR - from, Math.round(row.durationMs * scale)));
-  return ' '.repeat(from) + (row.critical ? '█' : '░').repeat(length);
 }
 
 function renderNotes(notes: readonly SpanNote[], style: Style, columns: number | null): string[] {

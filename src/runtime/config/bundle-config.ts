@@ -5,6 +5,7 @@ import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { type BuildFailure, build, type Loader, type Message, type Plugin, type PluginBuild } from 'esbuild';
 import { problem } from '../../model/errors.ts';
+import { RESOURCE_FUNCTIONS } from '../../model/resource-config.ts';
 import { fail, ok, type Problem, type Result } from '../../model/result.ts';
 
 type BundleFormat = 'cjs' | 'esm';
@@ -53,6 +54,13 @@ const MENTIONS_PLACE = /\bimport\.meta\b|\b__(?:file|dir)name\b/;
 
 const PLACE = 'mesh-place';
 const LOCALMESH = 'localmesh';
+/** What src/index.ts does, as text. */
+const PUBLIC_MODULE = [
+  'export const defineMesh = (config) => config;',
+  ...Object.entries(RESOURCE_FUNCTIONS).map(
+    ([name, kind]) => `export const ${name} = (options) => ({ kind: ${JSON.stringify(kind)}, ...options });`,
+  ),
+].join('\n');
 const SEEN = Symbol('resolved once');
 
 /**
@@ -131,7 +139,7 @@ function localFiles(format: BundleFormat, inputs: BundleInputs): Plugin {
       }));
       // The configuration works without a local install of the package; its types are only for the editor.
       bundling.onLoad({ filter: /.*/, namespace: LOCALMESH }, () => ({
-        contents: 'export const defineMesh = (config) => config;',
+        contents: PUBLIC_MODULE,
       }));
       bundling.onResolve({ filter: /^[^./\\]/ }, async (args) => {
         if (args.kind === 'entry-point' || args.pluginData === SEEN) return undefined;

@@ -7,6 +7,7 @@ import { type Clock, systemClock, type Timer } from '../clock.ts';
 import { LoaderChild } from './loader-child.ts';
 import { type LoaderEntry, loaderEntry } from './loader-entry.ts';
 import type { LoaderAnswer } from './loader-messages.ts';
+import { checkProtoPaths } from './proto-paths.ts';
 import { type ConfigSources, configSources } from './source-locations.ts';
 
 export interface LoadedConfig {
@@ -206,6 +207,8 @@ function outcome({ file, files }: Load, answer: LoaderAnswer): Result<LoadedConf
   const raw: unknown = JSON.parse(answer.value);
   const resolved = resolveConfig(raw, { baseDir: path.dirname(file) });
   if (!resolved.ok) return { ok: false, problems: sources.locateAll([...resolved.problems, ...answer.problems]) };
+  const absent = checkProtoPaths(resolved.value);
+  if (absent.length > 0) return { ok: false, problems: sources.locateAll([...absent, ...answer.problems]) };
   const value = { config: resolved.value, raw, dependencies: [...files.keys()], sources };
   const warnings = sources.locateAll([...(resolved.warnings ?? []), ...answer.problems]);
   return warnings.length === 0 ? { ok: true, value } : { ok: true, value, warnings };

@@ -7,9 +7,14 @@ import {
   type ServiceError,
 } from '@grpc/grpc-js';
 import type { StatGrouping, StatRow, TapBatch, TapFilter } from '../../model/events.ts';
+import type { ExplainQuery, Explanation } from '../../model/explanation.ts';
+import type { InjectionRequest, InjectionStatus } from '../../model/injection.ts';
 import { fail, ok, type Problem, type Result } from '../../model/result.ts';
 import type { CertificateStatus, EndpointStatus, LogLine, MeshStatus, RouteStatus } from '../../model/status.ts';
 import type { Trace, TraceQuery, TraceSummary } from '../../model/trace.ts';
+import { type DatabaseControl, type DatabaseMessage, databaseFromWire } from './database-wire.ts';
+import { explainQueryToWire, explanationFromWire } from './explain-wire.ts';
+import { type InjectionMessage, injectionFromWire, injectionRequestToWire } from './injection-wire.ts';
 import type { LogQuery, MeshNotice } from './mesh-control.ts';
 import { loadControlService } from './proto.ts';
 import {
@@ -70,6 +75,7 @@ export interface ControlClient {
   traces(query: TraceQuery): Promise<TraceSummary[]>;
   /** @param id or the beginning of one */
   trace(id: string): Promise<Result<Trace>>;
+  explain(query: ExplainQuery): Promise<Result<Explanation>>;
   start(service: string): Promise<Result<void>>;
   stop(service: string): Promise<Result<void>>;
   restart(service: string): Promise<Result<void>>;
@@ -78,6 +84,11 @@ export interface ControlClient {
   endpoints(): Promise<EndpointStatus[]>;
   certificates(): Promise<CertificateStatus[]>;
   rotateCertificates(service: string | null): Promise<Result<CertificateStatus[]>>;
+  inject(request: InjectionRequest): Promise<Result<InjectionStatus>>;
+  updateInjection(instance: string, update: { pid: number }): Promise<Result<void>>;
+  eject(name: string | null): Promise<Result<string[]>>;
+  injections(): Promise<InjectionStatus[]>;
+  readonly databases: DatabaseControl;
   down(timeoutMs: number, progress: (line: string) => void): Promise<Result<void>>;
   /** Ties the mesh to this process. Resolves when the daemon has noted it. */
   attach(): Promise<Attachment>;
@@ -200,6 +211,13 @@ function controlClient(client: CallSurface): ControlClient {
       });
       return trace === null ? fail(...problems.map(problemFromWire)) : ok(traceFromWire(trace));
     },
+    async explain(query) {
+      const { explanationJson, problems } = await unary<{ explanationJson: string; problems: WireProblem[] }>(
+        'Explain',
+        explainQueryToWire(query),
+      );
+      return explanationJson === '' ? fail(...problems.map(problemFromWire)) : ok(explanationFromWire(explanationJson));
+    },
     start: (service) => operation('StartService', { service }),
     stop: (service) => operation('StopService', { service }),
     restart: (service) => operation('RestartService', { service }),
@@ -219,6 +237,31 @@ function controlClient(client: CallSurface): ControlClient {
         problems: WireProblem[];
       }>('RotateCertificates', { service });
       return resultOf(reply.problems, reply.certificates.map(certificateFromWire));
+    },
+    async inject(request) {
+      const { injection, problems } = await unary<{ injection: InjectionMessage | null; problems: WireProblem[] }>(
+        'Inject',
+        injectionRequestToWire(request),
+      );
+      return injection === null ? fail(...problems.map(problemFromWire)) : ok(injectionFromWire(injection));
+    },
+    updateInjection: (instance, { pid }) => operation('UpdateInjection', { instance, pid }),
+    async eject(name) {
+      const reply = await unary<{ instances: string[]; problems: WireProblem[] }>('Eject', { name });
+      return resultOf(reply.problems, reply.instances);
+    },
+    injections: async () =>
+      (await unary<{ injections: InjectionMessage[] }>('ListInjections', {})).injections.map(injectionFromWire),
+    databases: {
+      async access(name, as) {
+        const { database, problems } = await unary<{ database: DatabaseMessage | null; problems: WireProblem[] }>(
+          'GetDatabase',
+          { name, as: as ?? '' },
+        );
+        return database === null ? fail(...problems.map(problemFromWire)) : ok(databaseFromWire(database));
+      },
+      reset: (name) => operation('ResetDatabase', { name }),
+      migrate: (name) => operation('MigrateDatabase', { name }),
     },
     async down(timeoutMs, progress) {
       const events = messages(

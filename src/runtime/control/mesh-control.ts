@@ -1,7 +1,10 @@
 import type { StatGrouping, StatRow, TapBatch, TapFilter } from '../../model/events.ts';
+import type { ExplainQuery, Explanation } from '../../model/explanation.ts';
+import type { InjectionRequest, InjectionStatus } from '../../model/injection.ts';
 import type { Problem, Result } from '../../model/result.ts';
 import type { CertificateStatus, EndpointStatus, LogLine, MeshStatus, RouteStatus } from '../../model/status.ts';
 import type { Trace, TraceQuery, TraceSummary } from '../../model/trace.ts';
+import type { DatabaseControl } from './database-wire.ts';
 
 export interface LogQuery {
   /** Empty: all. */
@@ -44,6 +47,8 @@ export interface MeshControl {
   traces(query: TraceQuery): Promise<TraceSummary[]>;
   /** By its ID or the beginning of it. */
   trace(id: string): Promise<Result<Trace>>;
+  /** Why a request went, or would go, where it does. Sends nothing. */
+  explain(query: ExplainQuery): Promise<Result<Explanation>>;
   start(service: string): Promise<Result<void>>;
   stop(service: string): Promise<Result<void>>;
   restart(service: string): Promise<Result<void>>;
@@ -54,6 +59,18 @@ export interface MeshControl {
   certificates(): CertificateStatus[];
   /** Null: all services. Resolves when the new certificates are in force. */
   rotateCertificates(service: string | null): Promise<Result<CertificateStatus[]>>;
+  /** Takes a process that mesh did not start into the mesh. Resolves when its endpoint is in force and was probed. */
+  inject(request: InjectionRequest): Promise<Result<InjectionStatus>>;
+  /** The process that was announced with an `own` target has started. */
+  updateInjection(instance: string, update: { pid: number }): Promise<Result<void>>;
+  /**
+   * Puts everything back as it was before. Resolves when requests under way have ended.
+   * @param name of an instance or a service; null: every injection
+   * @returns the instances that left
+   */
+  eject(name: string | null): Promise<Result<string[]>>;
+  injections(): InjectionStatus[];
+  readonly databases: DatabaseControl;
   /** Stops everything; progress names what is still in the way with its pid. Resolves when all is gone. */
   down(timeoutMs: number, progress: (line: string) => void): Promise<Result<void>>;
 }

@@ -14,16 +14,14 @@ import {
 import type { StatRow } from '../../model/events.ts';
 import { fail, ok, type Problem, type Result } from '../../model/result.ts';
 import type { LogLine } from '../../model/status.ts';
+import { databaseToWire } from './database-wire.ts';
+import { type ExplainMessage, explainQueryFromWire } from './explain-wire.ts';
+import { type InjectMessage, injectionRequestFromWire, injectionToWire } from './injection-wire.ts';
 import type { MeshControl, MeshNotice } from './mesh-control.ts';
 import { loadControlService } from './proto.ts';
+import { createTapEncoder, withEncodedTaps } from './tap-encoder.ts';
 import { type TraceQueryMessage, traceQueryFromWire, traceSummaryToWire, traceToWire } from './trace-wire.ts';
-import {
-  groupingFromWire,
-  type StatsRequest,
-  tapBatchToWire,
-  tapFilterFromWire,
-  type tapFilterToWire,
-} from './traffic-wire.ts';
+import { groupingFromWire, type StatsRequest, tapFilterFromWire, type tapFilterToWire } from './traffic-wire.ts';
 import {
   certificateToWire,
   endpointToWire,
@@ -70,7 +68,7 @@ export async function serveControl(
   }
   const openStreams = new Set<{ end(): void }>();
   const server = new Server({ 'grpc.max_receive_message_length': 4 * 1024 * 1024 });
-  server.addService(loadControlService().service, implementation(control, options, openStreams));
+  server.addService(withEncodedTaps(loadControlService().service), implementation(control, options, openStreams));
   let inode: number;
   try {
     inode = await publishSocket(server, socketPath);
@@ -192,6 +190,10 @@ function implementation(control: MeshControl, options: ControlServerOptions, ope
     call.on('error', finish);
   };
 
+  // Made when the first tap comes: it reads the definitions anew.
+  let encoder: ReturnType<typeof createTapEncoder> | null = null;
+  const encodeTaps = () => (encoder ??= createTapEncoder());
+
   return {
     GetStatus: unary(() => statusToWire(control.status())),
 
@@ -247,7 +249,7 @@ function implementation(control: MeshControl, options: ControlServerOptions, ope
       track(call, () => abort.abort());
       // Sent at once, so that the client knows that what it asks for from here on is seen.
       call.sendMetadata(new Metadata());
-      void sendAll(call, control.tap(tapFilterFromWire(call.request), abort.signal), tapBatchToWire, abort.signal);
+      void sendAll(call, control.tap(tapFilterFromWire(call.request), abort.signal), encodeTaps(), abort.signal);
     },
     GetStats: unary((request: StatsRequest) => ({
       rows: control.stats(request.windowMs, groupingFromWire(request)),
@@ -272,6 +274,14 @@ function implementation(control: MeshControl, options: ControlServerOptions, ope
       return { trace: result.ok ? traceToWire(result.value) : null, problems: problemsOf(result).map(problemToWire) };
     }),
 
+    Explain: unary(async (request: ExplainMessage) => {
+      const result = await control.explain(explainQueryFromWire(request));
+      return {
+        explanationJson: result.ok ? JSON.stringify(result.value) : '',
+        problems: problemsOf(result).map(problemToWire),
+      };
+    }),
+
     StartService: operation(({ service }: { service: string }) => control.start(service)),
     StopService: operation(({ service }: { service: string }) => control.stop(service)),
     RestartService: operation(({ service }: { service: string }) => control.restart(service)),
@@ -289,6 +299,32 @@ function implementation(control: MeshControl, options: ControlServerOptions, ope
         problems: problemsOf(result).map(problemToWire),
       };
     }),
+
+    Inject: unary(async (request: InjectMessage) => {
+      const result = await control.inject(injectionRequestFromWire(request));
+      return {
+        injection: result.ok ? injectionToWire(result.value) : null,
+        problems: problemsOf(result).map(problemToWire),
+      };
+    }),
+    UpdateInjection: operation(({ instance, pid }: { instance: string; pid: number }) =>
+      control.updateInjection(instance, { pid }),
+    ),
+    Eject: unary(async ({ name }: { name?: string }) => {
+      const result = await control.eject(name ?? null);
+      return { instances: result.ok ? result.value : [], problems: problemsOf(result).map(problemToWire) };
+    }),
+    ListInjections: unary(() => ({ injections: control.injections().map(injectionToWire) })),
+
+    GetDatabase: unary(async ({ name, as }: { name: string; as: string }) => {
+      const result = await control.databases.access(name, as === '' ? null : as);
+      return {
+        database: result.ok ? databaseToWire(result.value) : null,
+        problems: problemsOf(result).map(problemToWire),
+      };
+    }),
+    ResetDatabase: operation(({ name }: { name: string }) => control.databases.reset(name)),
+    MigrateDatabase: operation(({ name }: { name: string }) => control.databases.migrate(name)),
 
     Down(call: ServerWritableStream<{ timeoutMs: number }, unknown>) {
       // Not tracked: it ends with its own result, which is the reason why the server closes.

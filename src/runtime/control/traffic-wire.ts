@@ -1,4 +1,6 @@
 /** The same as wire.ts for taps and statistics. Times of events stay text: they come by the thousand. */
+
+import { MOST_BODY_LIMIT_BYTES } from '../../model/bodies.ts';
 import {
   type Direction,
   type RequestEvent,
@@ -8,13 +10,14 @@ import {
   type TapBatch,
   type TapFilter,
 } from '../../model/events.ts';
+import { bodyFromWire, bodyToWire } from './body-wire.ts';
 
 interface WireHeader {
   name: string;
   value: string;
 }
 
-const headersToWire = (headers: readonly [string, string][]): WireHeader[] =>
+export const headersToWire = (headers: readonly [string, string][]): WireHeader[] =>
   headers.map(([name, value]) => ({ name, value }));
 const headersFromWire = (headers: readonly WireHeader[]): [string, string][] =>
   headers.map(({ name, value }) => [name, value]);
@@ -42,7 +45,12 @@ function protocolFromWire(wire: string): RequestEvent['protocol'] {
 }
 
 export function tapFilterToWire(filter: TapFilter) {
-  return { ...filter, direction: DIRECTIONS[filter.direction], headers: headersToWire(filter.headers) };
+  return {
+    ...filter,
+    direction: DIRECTIONS[filter.direction],
+    headers: headersToWire(filter.headers),
+    bodyLimitBytes: filter.bodyLimitBytes ?? 0,
+  };
 }
 
 export function tapFilterFromWire(wire: ReturnType<typeof tapFilterToWire>): TapFilter {
@@ -61,6 +69,7 @@ export function tapFilterFromWire(wire: ReturnType<typeof tapFilterToWire>): Tap
     direction: directionFromWire(wire.direction),
     maxPerSecond,
     showHeaders,
+    bodyLimitBytes: Math.min(wire.bodyLimitBytes, MOST_BODY_LIMIT_BYTES),
   };
 }
 
@@ -71,6 +80,8 @@ function eventToWire(event: RequestEvent) {
     protocol: PROTOCOLS[event.protocol],
     requestHeaders: headersToWire(event.requestHeaders),
     responseHeaders: headersToWire(event.responseHeaders),
+    requestBody: bodyToWire(event.requestBody),
+    responseBody: bodyToWire(event.responseBody),
   };
 }
 
@@ -90,10 +101,12 @@ function eventFromWire(wire: ReturnType<typeof eventToWire>): RequestEvent {
     authority: wire.authority,
     path: wire.path,
     route: wire.route,
+    gatewayRoute: wire.gatewayRoute,
     status: wire.status,
     grpcStatus: wire.grpcStatus ?? null,
     durationMs: wire.durationMs,
     pickedAfterMs: wire.pickedAfterMs ?? null,
+    ...((wire.connectedAfterMs ?? null) === null ? {} : { connectedAfterMs: wire.connectedAfterMs }),
     firstByteAfterMs: wire.firstByteAfterMs ?? null,
     requestBytes: wire.requestBytes,
     responseBytes: wire.responseBytes,
@@ -103,19 +116,29 @@ function eventFromWire(wire: ReturnType<typeof eventToWire>): RequestEvent {
     peer: wire.peer,
     requestHeaders: headersFromWire(wire.requestHeaders),
     responseHeaders: headersFromWire(wire.responseHeaders),
+    ...bodiesFromWire(wire),
   };
 }
 
-export const tapBatchToWire = ({ events, dropped, filtered }: TapBatch) => ({
+/** Nothing where the tap did not ask for them. */
+function bodiesFromWire(wire: ReturnType<typeof eventToWire>): Pick<RequestEvent, 'requestBody' | 'responseBody'> {
+  const requestBody = bodyFromWire(wire.requestBody);
+  const responseBody = bodyFromWire(wire.responseBody);
+  return requestBody === undefined || responseBody === undefined ? {} : { requestBody, responseBody };
+}
+
+export const tapBatchToWire = ({ events, dropped, filtered, bodiesDropped }: TapBatch) => ({
   events: events.map(eventToWire),
   dropped,
   filtered,
+  bodiesDropped: bodiesDropped ?? 0,
 });
 
 export const tapBatchFromWire = (wire: ReturnType<typeof tapBatchToWire>): TapBatch => ({
   events: wire.events.map(eventFromWire),
   dropped: wire.dropped,
   filtered: wire.filtered,
+  ...(wire.bodiesDropped > 0 ? { bodiesDropped: wire.bodiesDropped } : {}),
 });
 
 export interface StatsRequest {

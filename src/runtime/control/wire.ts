@@ -63,7 +63,7 @@ function instanceToWire(instance: InstanceStatus) {
 }
 
 function instanceFromWire(wire: ReturnType<typeof instanceToWire>): InstanceStatus {
-  return {
+  const instance: InstanceStatus = {
     id: wire.id,
     subset: wire.subset,
     state: enumFromWire('STATE', wire.state),
@@ -77,6 +77,8 @@ function instanceFromWire(wire: ReturnType<typeof instanceToWire>): InstanceStat
     readyAfterMs: wire.readyAfterMs ?? null,
     spiffeId: wire.spiffeId,
   };
+  if (wire.injected === true) instance.injected = true;
+  return instance;
 }
 
 function serviceToWire(service: ServiceStatus) {
@@ -131,7 +133,12 @@ export function statusFromWire(wire: ReturnType<typeof statusToWire>): MeshStatu
       problems: wire.config.problems.map(problemFromWire),
     },
     services: wire.services.map(serviceFromWire),
-    traffic: { ...wire.traffic, flags: { ...wire.traffic.flags }, refusedPeers: { ...wire.traffic.refusedPeers } },
+    traffic: {
+      ...wire.traffic,
+      flags: { ...wire.traffic.flags },
+      refusedPeers: { ...wire.traffic.refusedPeers },
+      telemetryDropped: { ...wire.traffic.telemetryDropped },
+    },
   };
 }
 

@@ -12,7 +12,7 @@ export interface MeshNetworkOptions {
   /** Port of the gateway, for services that call it; null: it has none. */
   gatewayPort: () => number | null;
   /** Variables that are the same for every instance. */
-  environment: (service: string) => Record<string, string>;
+  environment: (service: string, ports: InstancePorts) => Record<string, string>;
   appPorts: AppPorts;
 }
 
@@ -22,7 +22,17 @@ interface Member {
   subset: string;
   state: EndpointState;
   ports: InstancePorts;
+  /** Of injected ones. */
+  application?: InstanceState['application'];
 }
+
+/** An application that mesh did not start. */
+export interface AdoptedApplication extends NonNullable<InstanceState['application']> {
+  readonly port: number;
+}
+
+/** Ports that an instance had under an earlier daemon and its process may still know. */
+export type FormerPorts = Pick<InstancePorts, 'inbound' | 'outbound' | 'dependencies'>;
 
 /** The ports of all instances: bound here, lent to the data planes, told to the processes. */
 export class MeshNetwork implements InstanceNetwork {
@@ -48,6 +58,11 @@ export class MeshNetwork implements InstanceNetwork {
     return this.members.get(id)?.ports;
   }
 
+  /** Of an instance's endpoint. */
+  stateOf(id: string): EndpointState | undefined {
+    return this.members.get(id)?.state;
+  }
+
   /** For `compile`. */
   instances(): InstanceState[] {
     return [...this.members.values()].map((member) => ({ ...member }));
@@ -69,16 +84,7 @@ export class MeshNetwork implements InstanceNetwork {
   async open(instance: { id: string; service: string; subset: string }): Promise<InstancePorts> {
     const { id } = instance;
     const service = this.options.config().services[instance.service];
-    const dependencies: Record<string, number> = {};
-    for (const { service: name } of service.dependsOn) {
-      if (name === 'gateway') {
-        const port = this.options.gatewayPort();
-        if (port !== null) dependencies[name] = port;
-      } else dependencies[name] = this.bind(`${id}/to/${name}`);
-    }
-    for (const listener of [...this.sockets.keys()]) {
-      if (listener.startsWith(`${id}/to/`) && !(listener.slice(id.length + 4) in dependencies)) this.release(listener);
-    }
+    const dependencies = this.bindDependencies(id, instance.service);
     const takesRequests = !service.task || service.port !== null;
     const ports: InstancePorts = {
       app: takesRequests ? (service.port ?? (await this.options.appPorts.next())) : null,
@@ -99,13 +105,52 @@ export class MeshNetwork implements InstanceNetwork {
     return ports;
   }
 
+  /**
+   * Ports for an instance that mesh did not start, and its endpoint in this state. In force with the next publication.
+   * Called again when its service's dependencies have changed: ports that it has are kept.
+   * @param former bound again where they are free
+   * @throws if there are no ports left
+   */
+  adopt(
+    instance: { id: string; service: string; subset: string },
+    application: AdoptedApplication,
+    state: EndpointState,
+    former?: FormerPorts,
+  ): InstancePorts {
+    const { id } = instance;
+    const { host, port, protocol, tls } = application;
+    const ports: InstancePorts = {
+      app: port,
+      inbound: this.bind(`${id}/inbound`, former?.inbound),
+      outbound: this.bind(`${id}/outbound`, former?.outbound),
+      dependencies: this.bindDependencies(id, instance.service, former?.dependencies),
+    };
+    this.members.set(id, { ...instance, state, ports, application: { host, protocol, tls } });
+    return ports;
+  }
+
+  /** What of the mesh has this port; null: nothing. */
+  describePort(port: number): string | null {
+    for (const [listener, socket] of this.sockets) {
+      if (socket.port !== port) continue;
+      const [workload, kind, destination] = listener.split('/');
+      if (workload === 'gateway') return 'the gateway';
+      return kind === 'to' ? `the port of ${workload} for ${destination}` : `the ${kind} proxy of ${workload}`;
+    }
+    for (const { id, ports, application } of this.members.values()) {
+      if (ports.app !== port) continue;
+      return application === undefined ? `${id}, which the mesh runs` : `${id}, which is injected already`;
+    }
+    return null;
+  }
+
   nextAppPort(_id: string): Promise<number> {
     return this.options.appPorts.next();
   }
 
   environment(id: string): Record<string, string> {
     const member = this.members.get(id);
-    return member === undefined ? {} : this.options.environment(member.service);
+    return member === undefined ? {} : this.options.environment(member.service, member.ports);
   }
 
   async publish(id: string, state: EndpointState, appPort: number | null): Promise<void> {
@@ -148,10 +193,25 @@ export class MeshNetwork implements InstanceNetwork {
     this.members.clear();
   }
 
-  private bind(listener: string): number {
+  private bindDependencies(id: string, service: string, former: Record<string, number> = {}): Record<string, number> {
+    const dependencies: Record<string, number> = {};
+    for (const { service: name } of this.options.config().services[service].dependsOn) {
+      if (name === 'gateway') {
+        const port = this.options.gatewayPort();
+        if (port !== null) dependencies[name] = port;
+      } else dependencies[name] = this.bind(`${id}/to/${name}`, former[name]);
+    }
+    for (const listener of [...this.sockets.keys()]) {
+      if (listener.startsWith(`${id}/to/`) && !(listener.slice(id.length + 4) in dependencies)) this.release(listener);
+    }
+    return dependencies;
+  }
+
+  private bind(listener: string, wished = 0): number {
     const known = this.sockets.get(listener);
     if (known !== undefined) return known.port;
-    const bound = bindSocket(0);
+    const first = bindSocket(wished);
+    const bound = first.ok || wished === 0 ? first : bindSocket(0);
     if (!bound.ok) throw new Error(`no free port for ${listener}: ${bound.error}`);
     this.sockets.set(listener, bound.socket);
     return bound.socket.port;

@@ -3,13 +3,16 @@ import type { TapBatch } from '../../model/events.ts';
 import type { ProxySpan } from '../../model/proxy-span.ts';
 import type { Problem } from '../../model/result.ts';
 import type { SnapshotDelta } from '../../model/snapshot.ts';
-import type { FromDataPlane, TapSpec, ToDataPlane, TrafficTotals } from '../../proxy/channel.ts';
+import type { ClusterQuery, FromDataPlane, TapSpec, ToDataPlane, TrafficTotals } from '../../proxy/channel.ts';
+import type { ClusterView } from '../../proxy/cluster/cluster-view.ts';
 import type { CounterData } from '../../proxy/telemetry/counters.ts';
 import type { TraceSettings } from '../../proxy/telemetry/trace-recorder.ts';
 
 /** A data plane that does not answer for so long is taken for hung and replaced. */
 const ANSWER_TIMEOUT_MS = 10_000;
 const SHUTDOWN_TIMEOUT_MS = 2_000;
+/** Who asks for a view waits no longer: it is only to look at. */
+const VIEW_TIMEOUT_MS = 1_000;
 
 export interface DataPlaneEvents {
   onInFlight(workload: string, port: number, requests: number): void;
@@ -22,6 +25,13 @@ export interface DataPlaneEvents {
   onDied(reason: string): void;
 }
 
+/**
+ * The buffers that pass through a data plane count as old memory for V8, which starts from a heap of a few megabytes and
+ * so marks all of it some twenty times a second under load. Measured (HTTP/1.1, 32 connections): 63 us of CPU time a
+ * request with V8's own choice, 44 us with these, and no more memory.
+ */
+const HEAP_FLAGS = ['--initial-old-space-size=64', '--min-semi-space-size=8'];
+
 /** One data-plane process and the conversation with it. */
 export class DataPlaneProcess {
   private readonly child: ChildProcess;
@@ -30,6 +40,9 @@ export class DataPlaneProcess {
     version: number;
     resolve: (message: FromDataPlane | null) => void;
   } | null = null;
+  /** Questions for a view that have no answer yet. */
+  private readonly views = new Map<number, (view: ClusterView | null) => void>();
+  private lastView = 0;
   private closing = false;
   private gone = false;
   private readonly started: Promise<boolean>;
@@ -42,7 +55,7 @@ export class DataPlaneProcess {
   ) {
     this.child = fork(entry, [], {
       env: environment,
-      execArgv: [],
+      execArgv: HEAP_FLAGS,
       // Its own group: a signal to the terminal's foreground group is not meant for it.
       detached: true,
       serialization: 'advanced',
@@ -96,6 +109,22 @@ export class DataPlaneProcess {
   /** What to report for traces from now on. */
   trace(settings: TraceSettings | null): void {
     this.send({ type: 'trace', settings });
+  }
+
+  /** What it knows of a service's endpoints; null: there is no such service, or no answer. */
+  view(query: ClusterQuery): Promise<ClusterView | null> {
+    if (this.gone) return Promise.resolve(null);
+    const id = ++this.lastView;
+    return new Promise((resolve) => {
+      const settle = (view: ClusterView | null) => {
+        clearTimeout(timer);
+        this.views.delete(id);
+        resolve(view);
+      };
+      const timer = setTimeout(() => settle(null), VIEW_TIMEOUT_MS);
+      this.views.set(id, settle);
+      this.send({ type: 'view', id, query });
+    });
   }
 
   abort(version: number): void {
@@ -166,6 +195,9 @@ export class DataPlaneProcess {
       case 'events':
         this.events.onEvents(message.batches);
         return;
+      case 'view':
+        this.views.get(message.id)?.(message.view);
+        return;
       case 'spans':
         this.events.onSpans(message.spans, message.dropped);
         return;
@@ -178,6 +210,7 @@ export class DataPlaneProcess {
     const waiting = this.waiting;
     this.waiting = null;
     waiting?.resolve(null);
+    for (const settle of [...this.views.values()]) settle(null);
     if (!this.closing) this.events.onDied(reason);
   }
 }

@@ -3,7 +3,8 @@ import type { TapBatch } from '../../model/events.ts';
 import type { ResolvedConfig } from '../../model/resolved.ts';
 import { fail, ok, type Result } from '../../model/result.ts';
 import type { Listener, Snapshot } from '../../model/snapshot.ts';
-import type { TapSpec, TrafficTotals } from '../../proxy/channel.ts';
+import type { ClusterQuery, TapSpec, TrafficTotals } from '../../proxy/channel.ts';
+import type { ClusterView } from '../../proxy/cluster/cluster-view.ts';
 import type { CounterData } from '../../proxy/telemetry/counters.ts';
 import type { TraceSettings } from '../../proxy/telemetry/trace-recorder.ts';
 import type { BoundSocket } from '../network/bound-socket.ts';
@@ -88,6 +89,12 @@ export class Publisher {
   setTracing(settings: TraceSettings | null): void {
     this.tracing = settings;
     for (const { process } of this.slots) process?.trace(settings);
+  }
+
+  /** What the data plane of a workload knows of a service's endpoints; null: no such service, or no answer. */
+  view(workload: string, query: ClusterQuery): Promise<ClusterView | null> {
+    const slot = this.slots[shardOf(workload, Math.max(1, this.slots.length))];
+    return slot?.process?.view(query) ?? Promise.resolve(null);
   }
 
   /** Resolves when everything known at the time of the call is in force everywhere, or was refused. */

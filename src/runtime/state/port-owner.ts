@@ -61,6 +61,18 @@ export async function listeningPorts(pids: readonly number[]): Promise<Listening
     .map(({ port, address }) => ({ port, address }));
 }
 
+/** Addresses of this machine that something listens on with this port. */
+export async function listeningAddresses(port: number): Promise<string[]> {
+  const sockets = process.platform === 'linux' ? linuxListeners() : await listWithLsof([`-iTCP:${port}`]);
+  return sockets.filter((socket) => socket.port === port).map(({ address }) => address);
+}
+
+/** Ports that something listens on, on an address that loopback connections reach. Null: only `lsof` could say, which is slow. */
+export function listeningLocally(): ReadonlySet<number> | null {
+  if (process.platform !== 'linux') return null;
+  return new Set(linuxListeners().map(({ port }) => port));
+}
+
 /** `pid 4711 (node server.js)`, for messages. */
 export function describeOwner(owner: PortOwner): string {
   if (owner.pid === null) return 'a process of another user';

@@ -1,5 +1,5 @@
 import { problem } from '../../model/errors.ts';
-import type { ResolvedService, ResolvedSubset } from '../../model/resolved.ts';
+import type { Command, ResolvedService, ResolvedSubset } from '../../model/resolved.ts';
 import { fail, ok, type Problem, type Result } from '../../model/result.ts';
 import type { EndpointState } from '../../model/snapshot.ts';
 import type { InstanceState, InstanceStatus } from '../../model/status.ts';
@@ -20,8 +20,28 @@ export interface InstanceContext extends RunContext, RecordContext {
   environment(instance: InstanceSpec, ports: InstancePorts, files: Record<string, string>): Record<string, string>;
   /** What services inherit from whoever started the mesh. */
   inherited: Readonly<Record<string, string | undefined>>;
+  /** How services that stand for a resource are run. */
+  resources?: ResourceLaunches;
   /** Builds the service, or joins the build that runs. */
   build(service: ResolvedService): Promise<Result<void>>;
+}
+
+/** What the rest of the daemon knows about running resources. */
+export interface ResourceLaunches {
+  /** What to run instead of the service's command; null: nothing else. `env`: what a service of the user's would get. */
+  prepare(instance: InstanceSpec, port: number | null, env: Launch['env']): Promise<Result<Launch | null>>;
+  /** What the last lines of one that ended say, where that is known better than by its exit. */
+  diagnose(service: ResolvedService, lines: readonly string[]): Problem | null;
+}
+
+/** How a process is started. */
+export interface Launch {
+  command: Command;
+  /** The whole environment. */
+  env: Record<string, string | undefined>;
+  cwd: string;
+  /** Whom it runs as, where not as we do. */
+  account: { readonly uid: number; readonly gid: number } | null;
 }
 
 export interface InstanceSpec {
@@ -207,10 +227,12 @@ export class Instance {
     if (!files.ok) return files;
     const own = context.environment(spec, { ...ports, app: port }, files.value);
     const env = { ...inheritedEnvironment(context.inherited), ...own };
-    const command = subset.command ?? service.command;
+    const special = await this.prepare(port, env);
+    if (!special.ok) return special;
+    const command = special.value?.command ?? subset.command ?? service.command;
     if (command === null) throw new Error(`${id} has no command`);
     const used = [...(port === null ? [] : [port]), ports.inbound, ports.outbound];
-    const spawning = Run.start({ id, service, command, env, port, ports: used }, context);
+    const spawning = Run.start({ id, service, command, env, port, ports: used, ...special.value }, context);
     this.spawning = spawning.then((started) => void (started.ok && this.runs.add(started.value)));
     const run = await spawning;
     await this.spawning;
@@ -218,6 +240,16 @@ export class Instance {
     this.record.startedAt = new Date(context.clock.now()).toISOString();
     this.record.note(`starting, pid ${run.value.process.pid}${port === null ? '' : `, port ${port}`}`);
     return run;
+  }
+
+  /** A stop waits for it, and it is the last thing then. */
+  private async prepare(port: number | null, env: Launch['env']): Promise<Result<Launch | null>> {
+    const { context, spec, life } = this;
+    if (spec.service.resource === undefined || context.resources === undefined) return ok(null);
+    const preparing = context.resources.prepare(spec, port, env);
+    this.spawning = preparing.then(() => undefined);
+    const prepared = await preparing;
+    return life === this.life ? prepared : fail(this.stoppedProblem());
   }
 
   private async becomeReady(run: Run, startedMs: number): Promise<void> {
@@ -283,11 +315,14 @@ export class Instance {
     const { restart, parking } = spec.service;
     this.streak++;
     this.lastFailure = reason;
-    const cause = problem(code, {
-      message: `${spec.id}: ${reason}`,
-      hint:
-        code === 'MESH-N101' ? 'stop that process, or choose another port' : `see \`mesh logs ${spec.service.name}\``,
-    });
+    const known = run === null ? undefined : context.resources?.diagnose(spec.service, run.recentLines());
+    const cause =
+      known ??
+      problem(code, {
+        message: `${spec.id}: ${reason}`,
+        hint:
+          code === 'MESH-N101' ? 'stop that process, or choose another port' : `see \`mesh logs ${spec.service.name}\``,
+      });
     if (restart.policy === 'never') {
       this.giveUp(reason, [cause], run);
       return;
@@ -336,7 +371,9 @@ export class Instance {
     if (!opened.ok) return opened;
     const ports = opened.value;
     const fixed = this.spec.service.port !== null;
-    if (ports.app === null || current.port === null || (fixed && ports.app === current.port))
+    // Two servers on one data directory would destroy it.
+    const alone = this.spec.service.resource?.kind === 'postgres';
+    if (ports.app === null || current.port === null || alone || (fixed && ports.app === current.port))
       return this.replaceInPlace(current, cause);
     const port = fixed ? ok(ports.app) : await this.fromNetwork((network) => network.nextAppPort(this.spec.id));
     return port.ok ? this.replaceBeside(current, ports, port.value, cause) : port;

@@ -109,6 +109,11 @@ export class LogStore {
     this.append(this.logOf(service, instance), 'mesh', text.split('\n'));
   }
 
+  /** Lines that mesh writes on a service's behalf, an access log's. False: the disk took nothing. */
+  write(service: string, instance: string, texts: readonly string[]): boolean {
+    return this.append(this.logOf(service, instance), 'mesh', texts);
+  }
+
   /** The last lines of one instance, as they are shown beside a failure. */
   tail(service: string, instance: string, count: number): LogLine[] {
     for (const spool of this.spools) if (spool.instance === instance) this.guard(() => spool.pump());
@@ -135,7 +140,7 @@ export class LogStore {
       if (owner === null) continue;
       const log = this.logOf(owner.service, owner.instance);
       const sink = {
-        lines: (stream: LogStream, texts: readonly string[]) => this.append(log, stream, texts),
+        lines: (stream: LogStream, texts: readonly string[]): void => void this.append(log, stream, texts),
         dropped: () => {},
       };
       this.guard(() => {
@@ -197,9 +202,10 @@ export class LogStore {
     this.logs.clear();
   }
 
-  private append(log: InstanceLog, stream: LogStream, texts: readonly string[]): void {
-    log.append(this.options.clock.now(), stream, texts);
+  private append(log: InstanceLog, stream: LogStream, texts: readonly string[]): boolean {
+    const written = log.append(this.options.clock.now(), stream, texts);
     for (const wake of this.appended) wake();
+    return written;
   }
 
   private logOf(service: string, instance: string): InstanceLog {

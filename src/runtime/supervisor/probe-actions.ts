@@ -28,6 +28,10 @@ export async function probeOnce(
   const port = ('port' in action ? action.port : null) ?? target.port;
   if (port === null) return failed('it has no port to probe');
   if (action.kind === 'tcp') return probeTcp(port, signal);
+  if (action.kind === 'postgres') {
+    const { probeDatabase } = await import('../resources/database-probe.ts');
+    return probeDatabase(action, port, signal);
+  }
   const http2 = target.protocol === 'http2' || target.protocol === 'grpc';
   if (action.kind === 'http')
     return http2 && action.port === null

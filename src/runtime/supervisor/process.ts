@@ -18,6 +18,8 @@ export interface ProcessRequest {
   /** The whole environment. */
   env: Readonly<Record<string, string | undefined>>;
   ports: readonly number[];
+  /** Whom it runs as, where not as we do. */
+  account?: { readonly uid: number; readonly gid: number } | null;
   /** Descriptors opened with O_APPEND, which stay open here: the process writes to the files itself, so it outlives us. */
   output: { stdout: number; stderr: number } | 'ignore';
 }
@@ -69,6 +71,7 @@ export async function startProcess(request: ProcessRequest, ledger: Ledger): Pro
     stderr: stderr as 3,
     buffer: false,
     reject: false,
+    ...(request.account ? { uid: request.account.uid, gid: request.account.gid } : {}),
   });
   if (child.pid === undefined) {
     const outcome = await child;

@@ -27,6 +27,10 @@ export interface RunSpec {
   id: string;
   service: ResolvedService;
   command: Command;
+  /** Instead of the service's. */
+  cwd?: string;
+  /** Whom it runs as, where not as we do. */
+  account?: { readonly uid: number; readonly gid: number } | null;
   env: Record<string, string | undefined>;
   /** Where it has to listen; null: it takes no requests. */
   port: number | null;
@@ -68,7 +72,8 @@ export class Run {
         instance: id,
         owner: service.name,
         command: spec.command,
-        cwd: service.cwd,
+        cwd: spec.cwd ?? service.cwd,
+        account: spec.account,
         baseDir: context.baseDir,
         env: spec.env,
         ports: spec.ports,

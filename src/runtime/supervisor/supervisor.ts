@@ -25,10 +25,14 @@ export interface SupervisorOptions {
   clock: Clock;
   /** In [0, 1). */
   random(): number;
+  /** How services that stand for a resource are run. */
+  resources?: InstanceContext['resources'];
   /** What services inherit. Default: the environment of this process. */
   inherited?: Readonly<Record<string, string | undefined>>;
   /** Ledger entries that are not services and not to be ended with them (data planes): by their `instance`. */
   isForeign?(instance: string): boolean;
+  /** Whether a process that mesh did not start does all the work of a service: it is ready, and not to be started. */
+  standsIn?(service: string): boolean;
 }
 
 export function unknownService(name: string, names: readonly string[]): Problem {
@@ -87,7 +91,8 @@ export class Supervisor {
     const asked = new Set(withDependencies(this.dependencies(), this.selection));
     for (const name of asked) {
       const service = this.services.get(name);
-      if (service !== undefined && (changes.added.includes(name) || !this.asked.has(name))) service.wanted = true;
+      if (service !== undefined && (changes.added.includes(name) || !this.asked.has(name)))
+        service.wanted = !this.standsIn(name);
     }
     this.asked = asked;
     this.advance();
@@ -113,7 +118,7 @@ export class Supervisor {
       // What failed or completed before is asked to run again only by its own name.
       if (each === name && dependency.launched && (state === 'failed' || state === 'completed'))
         return dependency.restart('starting');
-      dependency.wanted = true;
+      if (each === name || !this.standsIn(each)) dependency.wanted = true;
     }
     this.advance();
     return this.settled(service.value);
@@ -282,6 +287,7 @@ export class Supervisor {
       random: options.random,
       environment: (instance, ports, files) => this.environment(instance, ports, files),
       inherited: options.inherited ?? process.env,
+      resources: options.resources,
       onBlocked: (blockers) => this.reportBlocked(blockers),
       changed: () => this.changed(),
       notice: (level, name, text, problems = []) => this.notice(level, name, text, problems),
@@ -317,7 +323,7 @@ export class Supervisor {
   private advance(): void {
     if (this.stoppingAll !== null) return;
     const dependencies = this.dependencies();
-    const progress = (name: string) => this.services.get(name)?.progress ?? null;
+    const progress = (name: string) => (this.standsIn(name) ? STANDS_IN : (this.services.get(name)?.progress ?? null));
     for (const [name, service] of this.services) {
       if (!service.wanted || service.launched || service.service.external !== null) continue;
       service.unmet = unmetDependencies(name, dependencies, progress);
@@ -347,6 +353,15 @@ export class Supervisor {
       const unsubscribe = this.onChange(look);
       look();
     });
+  }
+
+  private standsIn(name: string): boolean {
+    return this.options.standsIn?.(name) ?? false;
+  }
+
+  /** Whether it is asked to run, whether or not it does yet. */
+  isWanted(name: string): boolean {
+    return this.services.get(name)?.wanted ?? false;
   }
 
   private dependencies(): Dependencies {
@@ -384,6 +399,8 @@ export class Supervisor {
       this.progress(`waiting for ${instance}: pid ${pid} (${command}), ${Math.round(waitedMs / 1_000)} s`);
   }
 }
+
+const STANDS_IN = { started: true, ready: true, completed: false, failed: null };
 
 const NOTHING_RUNS = (config: ResolvedConfig): ServiceChanges => ({
   added: Object.keys(config.services),

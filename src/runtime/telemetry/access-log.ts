@@ -1,101 +1,176 @@
-import { type FileHandle, mkdir, open, stat } from 'node:fs/promises';
-import path from 'node:path';
-import type { TapBatch } from '../../model/events.ts';
-import type { ResolvedTelemetry } from '../../model/resolved.ts';
+import { problem } from '../../model/errors.ts';
+import type { RequestEvent, TapBatch } from '../../model/events.ts';
+import type { AccessLogTarget, ResolvedTelemetry } from '../../model/resolved.ts';
+import type { Problem } from '../../model/result.ts';
 import { accessLogLine, eventDocument, jsonLine } from './event-text.ts';
+import { LineFile } from './line-file.ts';
 
-/** Between two looks at whether the file is still where it was. */
-const CHECK_INTERVAL_MS = 1_000;
-/** A file that cannot be written is tried again after so long. */
+/** What cannot be written is tried again after so long. */
 const RETRY_INTERVAL_MS = 5_000;
+/** Between two words about missing lines. */
+const REPORT_INTERVAL_MS = 10_000;
+
+export type AccessLogSettings = NonNullable<ResolvedTelemetry['accessLog']>;
 
 export interface AccessLogOptions {
-  settings: NonNullable<ResolvedTelemetry['accessLog']>;
+  settings: AccessLogSettings;
   now: () => number;
+  /** Puts lines among the output of a service. False: the disk took nothing. */
+  print: (service: string, lines: readonly string[]) => boolean;
   /** The log cannot be written, or can be again, or has gaps. */
-  onNotice: (level: 'info' | 'warning', text: string) => void;
+  onNotice: (level: 'info' | 'warning', text: string, problems?: readonly Problem[]) => void;
 }
 
-/** Writes requests to a file, a batch at a time. A file that was rotated away is opened anew. */
+/** Where lines go, and whether they got there lately. */
+interface Sink {
+  /** For people. */
+  readonly name: string;
+  /** Null: the output of services. */
+  readonly file: LineFile | null;
+  failing: boolean;
+  failedAtMs: number;
+}
+
+/** Lines of one batch for one sink, by the service that they are about. */
+type Lines = Map<string, string[]>;
+
+/** Writes requests to files and into the output of services, a batch at a time. A disk that fails stops it and nothing else. */
 export class AccessLog {
-  private file: FileHandle | null = null;
-  private inode = 0;
-  private checkedAtMs = Number.NEGATIVE_INFINITY;
-  private failedAtMs = Number.NEGATIVE_INFINITY;
-  private failing = false;
-  /** Requests that no line tells of, since the last word about it. */
-  private missing = 0;
+  /** Requests without a line since the start. */
+  missed = 0;
+  private settings: AccessLogSettings;
+  /** By file; the output of services has the empty name. */
+  private readonly sinks = new Map<string, Sink>();
+  private reported = 0;
   private reportedAtMs = Number.NEGATIVE_INFINITY;
 
-  constructor(private readonly options: AccessLogOptions) {}
+  constructor(private readonly options: AccessLogOptions) {
+    this.settings = options.settings;
+  }
 
-  /** Resolves when everything is written, or the iteration has ended. */
+  /** Other settings from the next batch on: no request is lost between the two. */
+  use(settings: AccessLogSettings): void {
+    this.settings = settings;
+  }
+
+  /** Resolves when everything is written and the iteration has ended. */
   async follow(batches: AsyncIterable<TapBatch>): Promise<void> {
     try {
       for await (const batch of batches) await this.write(batch);
     } finally {
-      await this.file?.close().catch(() => undefined);
-      this.file = null;
+      for (const sink of this.sinks.values()) await sink.file?.close();
+      this.sinks.clear();
     }
   }
 
   private async write({ events, dropped }: TapBatch): Promise<void> {
-    const { format, except } = this.options.settings;
-    const wanted = except.length === 0 ? events : events.filter(({ destination }) => !except.includes(destination));
-    this.missing += dropped;
-    if (wanted.length > 0) {
-      const lines = wanted.map((event) => (format === 'json' ? jsonLine(eventDocument(event)) : accessLogLine(event)));
-      if (!(await this.append(`${lines.join('\n')}\n`))) this.missing += wanted.length;
+    this.missed += dropped;
+    const bySink = new Map<string, Lines>();
+    for (const event of events) {
+      const target = this.targetOf(event);
+      if (target === null) continue;
+      const name = target.file ?? '';
+      let lines = bySink.get(name);
+      if (lines === undefined) bySink.set(name, (lines = new Map()));
+      // What reached no service is told beside what its caller says.
+      const service = name === '' ? event.destination || event.source : '';
+      const line = target.format === 'json' ? jsonLine(eventDocument(event)) : accessLogLine(event);
+      const list = lines.get(service);
+      if (list === undefined) lines.set(service, [line]);
+      else list.push(line);
     }
+    for (const [name, lines] of bySink) await this.append(this.sinkOf(name), lines);
+    await this.forgetUnused();
     this.reportGaps();
   }
 
-  private async append(text: string): Promise<boolean> {
+  private targetOf({ destination }: RequestEvent): AccessLogTarget | null {
+    const { mesh, services } = this.settings;
+    const own = services[destination];
+    return own === undefined ? mesh : own;
+  }
+
+  private async append(sink: Sink, lines: Lines): Promise<void> {
     const now = this.options.now();
-    if (this.failing && now - this.failedAtMs < RETRY_INTERVAL_MS) return false;
-    try {
-      if (now - this.checkedAtMs >= CHECK_INTERVAL_MS) await this.reopenIfMoved(now);
-      await this.file!.appendFile(text);
-    } catch (error) {
-      if (!this.failing)
-        this.options.onNotice(
-          'warning',
-          `the access log ${this.options.settings.file} cannot be written: ${(error as Error).message}`,
-        );
-      this.failing = true;
-      this.failedAtMs = now;
-      await this.file?.close().catch(() => undefined);
-      this.file = null;
-      this.checkedAtMs = Number.NEGATIVE_INFINITY;
-      return false;
+    const count = [...lines.values()].reduce((sum, list) => sum + list.length, 0);
+    if (sink.failing && now - sink.failedAtMs < RETRY_INTERVAL_MS) {
+      this.missed += count;
+      return;
     }
-    if (this.failing) this.options.onNotice('info', `the access log ${this.options.settings.file} is written again`);
-    this.failing = false;
-    return true;
+    const reason = sink.file === null ? this.print(lines) : await writeTo(sink.file, lines);
+    if (reason !== null) {
+      if (!sink.failing) this.tellFailure(sink, reason);
+      sink.failing = true;
+      sink.failedAtMs = now;
+      this.missed += count;
+      return;
+    }
+    if (sink.failing) this.options.onNotice('info', `${sink.name} is written again`);
+    sink.failing = false;
   }
 
-  private async reopenIfMoved(now: number): Promise<void> {
-    const { file } = this.options.settings;
-    this.checkedAtMs = now;
-    if (this.file !== null) {
-      const there = await stat(file).catch(() => null);
-      if (there !== null && there.ino === this.inode) return;
-      await this.file.close();
-      this.file = null;
-    }
-    await mkdir(path.dirname(file), { recursive: true });
-    // Paths may hold secrets: for the owner alone.
-    this.file = await open(file, 'a', 0o600);
-    this.inode = (await this.file.stat()).ino;
+  private print(lines: Lines): string | null {
+    let taken = true;
+    for (const [service, texts] of lines) taken = this.options.print(service, texts) && taken;
+    return taken ? null : 'the disk takes nothing';
   }
 
-  /** At most once in ten seconds. */
+  private tellFailure(sink: Sink, reason: string): void {
+    const text = `${sink.name} cannot be written: ${reason}`;
+    this.options.onNotice('warning', text, [
+      problem('MESH-T102', {
+        message: text,
+        hint: 'free some space, or see whether the path can be written by you; requests go on',
+        path: 'telemetry.accessLog',
+        severity: 'warning',
+      }),
+    ]);
+  }
+
+  private sinkOf(name: string): Sink {
+    let sink = this.sinks.get(name);
+    if (sink === undefined) {
+      sink = {
+        name: name === '' ? 'the access log in .mesh/logs' : `the access log ${name}`,
+        file: name === '' ? null : new LineFile(name, this.options.now),
+        failing: false,
+        failedAtMs: 0,
+      };
+      this.sinks.set(name, sink);
+    }
+    return sink;
+  }
+
+  /** Closes what the settings name no more. */
+  private async forgetUnused(): Promise<void> {
+    const { mesh, services } = this.settings;
+    const used = new Set(
+      [mesh, ...Object.values(services)].flatMap((each) => (each === null ? [] : [each.file ?? ''])),
+    );
+    for (const [name, sink] of this.sinks) {
+      if (used.has(name)) continue;
+      this.sinks.delete(name);
+      await sink.file?.close();
+    }
+  }
+
   private reportGaps(): void {
-    if (this.missing === 0 || this.failing) return;
+    const missing = this.missed - this.reported;
+    if (missing === 0 || [...this.sinks.values()].some(({ failing }) => failing)) return;
     const now = this.options.now();
-    if (now - this.reportedAtMs < 10_000) return;
-    this.options.onNotice('warning', `the access log misses ${this.missing} requests: more came than could be written`);
+    if (now - this.reportedAtMs < REPORT_INTERVAL_MS) return;
+    this.options.onNotice('warning', `the access log misses ${missing} requests: more came than could be written`);
     this.reportedAtMs = now;
-    this.missing = 0;
+    this.reported = this.missed;
+  }
+}
+
+/** @returns why not; null: it is written */
+async function writeTo(file: LineFile, lines: Lines): Promise<string | null> {
+  try {
+    for (const list of lines.values()) await file.append(`${list.join('\n')}\n`);
+    return null;
+  } catch (error) {
+    return (error as Error).message;
   }
 }

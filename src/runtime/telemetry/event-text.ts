@@ -1,3 +1,4 @@
+import type { EventBody } from '../../model/bodies.ts';
 import type { RequestEvent } from '../../model/events.ts';
 
 /** What `mesh tap --json` and JSON access logs say of a request. Headers are there only if they were asked for. */
@@ -6,19 +7,42 @@ export function eventDocument(event: RequestEvent, withHeaders = false): object 
     parentSpanId: _parent,
     sampled: _sampled,
     pickedAfterMs: _picked,
+    connectedAfterMs: _connected,
     firstByteAfterMs: _firstByte,
     requestHeaders,
     responseHeaders,
+    requestBody,
+    responseBody,
     ...rest
   } = event;
   const { id, traceId, time, source, destination, instance, direction, protocol, ...others } = rest;
   const document = { id, traceId, time, source, destination, instance, direction, protocol, ...others };
-  return withHeaders ? { ...document, requestHeaders, responseHeaders } : document;
+  return {
+    ...document,
+    ...(withHeaders ? { requestHeaders, responseHeaders } : {}),
+    ...(requestBody === undefined ? {} : { requestBody: bodyDocument(requestBody) }),
+    ...(responseBody === undefined ? {} : { responseBody: bodyDocument(responseBody) }),
+  };
 }
 
-/** One line of JSON; the control characters that JSON lets pass are escaped too, since some terminals obey them. */
-export function jsonLine(document: object): string {
-  return JSON.stringify(document).replace(
+/** Without what there is not. */
+function bodyDocument({ contentType, bytes, truncated, encoding, note, ...content }: EventBody): object {
+  return {
+    contentType,
+    ...content,
+    truncated,
+    bytes,
+    ...(encoding === '' ? {} : { encoding }),
+    ...(note === '' ? {} : { note }),
+  };
+}
+
+/**
+ * One line of JSON, or several with `indent`; the control characters that JSON lets pass are escaped too, since some
+ * terminals obey them.
+ */
+export function jsonLine(document: object, indent?: number): string {
+  return JSON.stringify(document, null, indent).replace(
     /[\u007f-\u009f\u2028\u2029]/g,
     (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`,
   );

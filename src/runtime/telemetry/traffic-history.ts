@@ -1,30 +1,33 @@
 import type { Direction, StatGrouping, StatRow } from '../../model/events.ts';
-import { type CounterData, counterId } from '../../proxy/telemetry/counters.ts';
+import {
+  COUNTS,
+  COUNTS_BY_CLASS,
+  type CounterData,
+  type Counts,
+  counterId,
+  noCounts,
+} from '../../proxy/telemetry/counters.ts';
 import { BUCKETS, createHistogram, type Histogram, quantile } from '../../proxy/telemetry/histogram.ts';
+import {
+  addSince,
+  emptyInterval,
+  type Interval,
+  type Intervals,
+  intervalAt,
+  LONGEST_WINDOW_MS,
+  mergeBuckets,
+} from './traffic-intervals.ts';
 
-/** How far back a window may reach. */
-export const LONGEST_WINDOW_MS = 600_000;
-/** Seconds are kept one by one for so long; what is older in steps of ten. */
-const FINE_SECONDS = 60;
-const COARSE_SECONDS = 10;
 /** More edges and routes than this do not fit on a laptop; the one that was silent longest is forgotten. */
 const MOST_SERIES = 2_000;
-/** Statuses 0 (no response) to 5xx. */
-const CLASSES = ['noResponse', 'status1xx', 'status2xx', 'status3xx', 'status4xx', 'status5xx'] as const;
 
 /** What one series has counted since the daemon started; it never falls, whatever becomes of the data planes. */
-export interface TrafficTotals {
-  requests: number;
-  failures: number;
-  retries: number;
-  requestBytes: number;
-  responseBytes: number;
-  /** By status class, 0 without a response. */
-  responses: number[];
-  failedByClass: number[];
+export interface TrafficTotals extends Counts {
   /** As in the counters of the proxies; null: no gRPC. */
   grpcStatuses: number[] | null;
   readonly latency: Histogram;
+  /** As in the counters of the proxies. */
+  readonly durations: Map<number, number[]>;
 }
 
 /** Traffic of one (source, destination, route) as one side of the hop counted it. */
@@ -32,42 +35,27 @@ export interface TrafficSeries {
   readonly source: string;
   readonly destination: string;
   readonly route: string;
+  /** Empty but at the gateway. */
+  readonly gatewayRoute: string;
   readonly subset: string;
   readonly direction: Direction;
+  /** Milliseconds since the epoch from when it counts: the daemon's start, or later where it had been forgotten. */
+  readonly sinceMs: number;
   tls: boolean;
   /** Requests under way. */
   active: number;
   readonly totals: TrafficTotals;
 }
 
-/** What happened in one second, or in ten. */
-interface Interval {
-  /** First second, since the epoch. */
-  readonly second: number;
-  requests: number;
-  ended: number;
-  failures: number;
-  retries: number;
-  requestBytes: number;
-  responseBytes: number;
-  /** No latency was longer. */
-  maxMs: number;
-  /** Buckets in use and their counts, one after the other, ascending. */
-  latency: Uint32Array;
-}
-
-interface Series extends TrafficSeries {
+interface Series extends TrafficSeries, Intervals {
   lastMs: number;
-  /** Of the last minute, ascending. */
-  fine: Interval[];
-  /** Older ones, aligned to ten seconds. */
-  coarse: Interval[];
 }
 
 /** Last reading of one slot of one data plane. */
 interface Reading {
   data: CounterData;
   readonly counts: Float64Array;
+  readonly durations: Map<number, number[]>;
   series: Series;
 }
 
@@ -96,20 +84,27 @@ export function createTrafficHistory({ now, subsetOf }: TrafficHistoryOptions): 
   const all = new Map<string, Series>();
   const readings = new Map<number, Map<string, Reading>>();
   const scratch = createHistogram();
+  let forgotten = false;
 
   const seriesFor = (data: CounterData): Series => {
-    const { source, destination, route, direction, tls } = data;
+    const { source, destination, route, gatewayRoute, direction, tls } = data;
     const subset = direction === 'inbound' ? subsetOf(data.instance) : '';
-    const id = `${direction} ${source} ${destination} ${subset} ${route}`;
+    const id = `${direction} ${source} ${destination} ${subset} ${gatewayRoute}\n${route}`;
     let series = all.get(id);
     if (series === undefined) {
-      if (all.size >= MOST_SERIES) forgetQuietest(all);
+      if (all.size >= MOST_SERIES) {
+        forgetQuietest(all);
+        forgotten = true;
+      }
       series = {
         source,
         destination,
         route,
+        gatewayRoute,
         subset,
         direction,
+        // It may be one that was forgotten: who compares totals must see that they begin anew.
+        sinceMs: forgotten ? now() : startedMs,
         tls,
         active: 0,
         totals: noTotals(),
@@ -126,7 +121,7 @@ export function createTrafficHistory({ now, subsetOf }: TrafficHistoryOptions): 
     const id = counterId(data);
     let reading = known.get(id);
     if (reading === undefined) {
-      reading = { data: ZERO, counts: new Float64Array(BUCKETS), series: seriesFor(data) };
+      reading = { data: ZERO, counts: new Float64Array(BUCKETS), durations: new Map(), series: seriesFor(data) };
       known.set(id, reading);
     } else if (reading.series.lastMs === FORGOTTEN) reading.series = seriesFor(data);
     const { series, data: before } = reading;
@@ -142,8 +137,13 @@ export function createTrafficHistory({ now, subsetOf }: TrafficHistoryOptions): 
       series.totals.latency.sumMs += data.latency.sumMs - before.latency.sumMs;
       series.totals.latency.maxMs = Math.max(series.totals.latency.maxMs, data.latency.maxMs);
     }
+    for (const [key, ...numbers] of data.durations) {
+      const counted = reading.durations.get(key);
+      addNumbers(series.totals.durations, key, numbers, counted);
+      reading.durations.set(key, numbers);
+    }
     // The histogram's buckets are in `counts`: keeping them here too would double the memory.
-    reading.data = { ...data, latency: { ...data.latency, buckets: [] } };
+    reading.data = { ...data, latency: { ...data.latency, buckets: [] }, durations: [] };
   };
 
   return {
@@ -163,15 +163,17 @@ export function createTrafficHistory({ now, subsetOf }: TrafficHistoryOptions): 
       // The second that runs now counts with the part of it that is over; before the daemon there was nothing.
       const spanMs = Math.max(1_000, Math.min(nowMs - first * 1_000, nowMs - startedMs));
       const direction = by === 'subset' ? 'inbound' : 'outbound';
-      const groups = new Map<string, Series[]>();
+      const groups = new Map<string, { group: Group; members: Series[] }>();
       for (const series of all.values()) {
         if (series.direction !== direction) continue;
-        const key = JSON.stringify(groupOf(series, by));
-        const group = groups.get(key);
-        if (group === undefined) groups.set(key, [series]);
-        else group.push(series);
+        for (const group of groupsOf(series, by)) {
+          const key = JSON.stringify(group);
+          const known = groups.get(key);
+          if (known === undefined) groups.set(key, { group, members: [series] });
+          else known.members.push(series);
+        }
       }
-      const rows = [...groups.values()].map((group) => rowOf(group, groupOf(group[0], by), first, spanMs, scratch));
+      const rows = [...groups.values()].map(({ group, members }) => rowOf(members, group, first, spanMs, scratch));
       return rows.filter((row) => row !== null).sort(byName);
     },
     series: () => [...all.values()],
@@ -182,6 +184,7 @@ const byName = (a: StatRow, b: StatRow): number =>
   compare(a.source, b.source) ||
   compare(a.destination, b.destination) ||
   compare(a.route, b.route) ||
+  compare(a.gatewayRoute, b.gatewayRoute) ||
   compare(a.subset, b.subset);
 
 const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
@@ -198,100 +201,53 @@ function forgetQuietest(all: Map<string, Series>): void {
 }
 
 const ZERO: CounterData = {
+  ...noCounts(),
   source: '',
   destination: '',
   route: '',
+  gatewayRoute: '',
   direction: 'outbound',
   instance: '',
   tls: false,
-  requests: 0,
   active: 0,
-  status1xx: 0,
-  status2xx: 0,
-  status3xx: 0,
-  status4xx: 0,
-  status5xx: 0,
-  noResponse: 0,
-  failures: 0,
-  failedByClass: [0, 0, 0, 0, 0, 0],
   grpcStatuses: null,
-  retries: 0,
-  requestBytes: 0,
-  responseBytes: 0,
   latency: { buckets: [], sumMs: 0, maxMs: 0 },
+  durations: [],
 };
 
 const noTotals = (): TrafficTotals => ({
-  requests: 0,
-  failures: 0,
-  retries: 0,
-  requestBytes: 0,
-  responseBytes: 0,
-  responses: [0, 0, 0, 0, 0, 0],
-  failedByClass: [0, 0, 0, 0, 0, 0],
+  ...noCounts(),
   grpcStatuses: null,
   latency: createHistogram(),
+  durations: new Map(),
 });
 
-const NO_BUCKETS = new Uint32Array(0);
-
-function emptyInterval(second: number): Interval {
-  return {
-    second,
-    requests: 0,
-    ended: 0,
-    failures: 0,
-    retries: 0,
-    requestBytes: 0,
-    responseBytes: 0,
-    maxMs: 0,
-    latency: NO_BUCKETS,
-  };
-}
-
-/** The interval of this second; on the way what has become old is put together or forgotten. */
-function intervalAt(series: Series, second: number): Interval {
-  const { fine, coarse } = series;
-  const last = fine.at(-1);
-  // A clock that was set back must not open the past anew.
-  if (last !== undefined && last.second >= second) return last;
-  while (fine.length > 0 && fine[0].second <= second - FINE_SECONDS) {
-    const old = fine.shift()!;
-    const start = old.second - (old.second % COARSE_SECONDS);
-    let target = coarse.at(-1);
-    if (target === undefined || target.second !== start) coarse.push((target = emptyInterval(start)));
-    addInterval(target, old);
-  }
-  const oldest = second - LONGEST_WINDOW_MS / 1_000 - COARSE_SECONDS;
-  while (coarse.length > 0 && coarse[0].second < oldest) coarse.shift();
-  const interval = emptyInterval(second);
-  fine.push(interval);
-  return interval;
-}
-
-const ADDED = ['requests', 'ended', 'failures', 'retries', 'requestBytes', 'responseBytes'] as const;
-
-function addInterval(into: Interval, from: Interval): void {
-  for (const field of ADDED) into[field] += from[field];
-  into.maxMs = Math.max(into.maxMs, from.maxMs);
-  into.latency = mergeBuckets(into.latency, from.latency);
-}
-
 function addChange(totals: TrafficTotals, interval: Interval, before: CounterData, data: CounterData): void {
-  for (const field of ['requests', 'failures', 'retries', 'requestBytes', 'responseBytes'] as const) {
+  for (const field of COUNTS) {
     const change = data[field] - before[field];
     totals[field] += change;
     interval[field] += change;
   }
-  CLASSES.forEach((field, i) => {
-    const change = data[field] - before[field];
-    totals.responses[i] += change;
-    interval.ended += change;
-    totals.failedByClass[i] += data.failedByClass[i] - before.failedByClass[i];
-  });
+  for (const field of COUNTS_BY_CLASS) {
+    const sums = totals[field];
+    for (let i = 0; i < sums.length; i++) sums[i] += data[field][i] - before[field][i];
+  }
+  for (let i = 0; i < data.responses.length; i++) interval.ended += data.responses[i] - before.responses[i];
   if (data.grpcStatuses === null) return;
   const sums = (totals.grpcStatuses ??= data.grpcStatuses.map(() => 0));
   for (let i = 0; i < sums.length; i++) sums[i] += data.grpcStatuses[i] - (before.grpcStatuses?.[i] ?? 0);
+}
+
+/** Adds what has come to one key of the durations. */
+function addNumbers(
+  totals: Map<number, number[]>,
+  key: number,
+  numbers: readonly number[],
+  before: readonly number[] | undefined,
+): void {
+  const sums = totals.get(key);
+  if (sums === undefined) totals.set(key, before === undefined ? [...numbers] : numbers.map((n, i) => n - before[i]));
+  else for (let i = 0; i < sums.length; i++) sums[i] += numbers[i] - (before?.[i] ?? 0);
 }
 
 /** What has come to a histogram since it was last read, as bucket, count, bucket, count; noted in both others. */
@@ -310,40 +266,30 @@ function latencyChange(counts: Float64Array, buckets: readonly number[], total: 
   return changed;
 }
 
-/** Both lists ascend. */
-function mergeBuckets(a: Uint32Array, b: ArrayLike<number>): Uint32Array {
-  if (a.length === 0) return Uint32Array.from(b);
-  const merged: number[] = [];
-  let i = 0;
-  let j = 0;
-  while (i < a.length || j < b.length) {
-    const left = i < a.length ? a[i] : BUCKETS;
-    const right = j < b.length ? b[j] : BUCKETS;
-    merged.push(Math.min(left, right), (left <= right ? a[i + 1] : 0) + (right <= left ? b[j + 1] : 0));
-    if (left <= right) i += 2;
-    if (right <= left) j += 2;
-  }
-  return Uint32Array.from(merged);
-}
+type Group = Pick<StatRow, 'source' | 'destination' | 'route' | 'gatewayRoute' | 'subset'>;
 
-type Group = Pick<StatRow, 'source' | 'destination' | 'route' | 'subset'>;
-
-/** What of a series its group tells apart. */
-function groupOf({ source, destination, route, subset }: Series, by: StatGrouping): Group {
-  const none: Group = { source: '', destination, route: '', subset: '' };
+/** The rows that a series belongs to. By route they are two where the gateway's route handed over to a service. */
+function groupsOf({ source, destination, route, gatewayRoute, subset }: Series, by: StatGrouping): Group[] {
+  const none: Group = { source: '', destination, route: '', gatewayRoute: '', subset: '' };
   switch (by) {
     case 'each':
-      return { ...none, source, route };
+      return [{ ...none, source, route, gatewayRoute }];
     case 'edge':
-      return { ...none, source };
-    case 'route':
-      return { ...none, route };
+      return [{ ...none, source }];
+    case 'route': {
+      const own = gatewayRoute === '' ? [] : [{ ...none, destination: GATEWAY, route: gatewayRoute }];
+      // What the gateway's route answered itself has no other row.
+      return destination === '' && own.length > 0 ? own : [{ ...none, route }, ...own];
+    }
     case 'subset':
-      return { ...none, subset };
+      return [{ ...none, subset }];
     case 'service':
-      return none;
+      return [none];
   }
 }
+
+/** Whose table the gateway's routes are; no service has the name. */
+const GATEWAY = 'gateway';
 
 /** Null: nothing happened in the window, and nothing is under way. */
 function rowOf(
@@ -358,15 +304,18 @@ function rowOf(
   scratch.count = 0;
   scratch.maxMs = 0;
   let active = 0;
+  // What was sent nowhere took no hop that could be in the clear.
+  const hops = members.some(({ destination }) => destination !== '')
+    ? members.filter(({ destination }) => destination !== '')
+    : members;
   for (const series of members) {
     active += Math.max(0, series.active);
-    for (const interval of series.coarse) if (interval.second >= first) addToRow(sum, scratch, interval);
-    for (const interval of series.fine) if (interval.second >= first) addToRow(sum, scratch, interval);
+    addSince(series, first, sum, scratch);
   }
   if (sum.requests === 0 && sum.ended === 0 && active === 0) return null;
   return {
     ...group,
-    tls: members.every(({ tls }) => tls),
+    tls: hops.every(({ tls }) => tls),
     requests: sum.requests,
     requestsPerSecond: (sum.requests * 1_000) / spanMs,
     failures: sum.failures,
@@ -379,14 +328,4 @@ function rowOf(
     requestBytes: sum.requestBytes,
     responseBytes: sum.responseBytes,
   };
-}
-
-function addToRow(sum: Interval, histogram: Histogram, interval: Interval): void {
-  for (const field of ADDED) sum[field] += interval[field];
-  histogram.maxMs = Math.max(histogram.maxMs, interval.maxMs);
-  const { latency } = interval;
-  for (let i = 0; i < latency.length; i += 2) {
-    histogram.counts[latency[i]] += latency[i + 1];
-    histogram.count += latency[i + 1];
-  }
 }

@@ -2,6 +2,7 @@ import path from 'node:path';
 import Long from 'long';
 import protobuf from 'protobufjs';
 import type { OtlpLogRecord, OtlpSpan, ResourceLogs, ResourceSpans } from '../../model/otlp.ts';
+import type { ResourceMetrics } from '../../model/otlp-metrics.ts';
 import { packageRoot } from '../control/package-root.ts';
 
 /** Files of `proto/opentelemetry/proto/` that name everything else. */
@@ -24,6 +25,7 @@ export interface OtlpCodec {
   logsFromJson(json: unknown): ResourceLogs[];
   encodeSpans(resourceSpans: readonly ResourceSpans[]): Buffer;
   encodeLogs(resourceLogs: readonly ResourceLogs[]): Buffer;
+  encodeMetrics(resourceMetrics: readonly ResourceMetrics[]): Buffer;
   encodeReply(signal: Signal, partial: PartialSuccess): Buffer;
   decodeReply(signal: Signal, bytes: Uint8Array): PartialSuccess;
 }
@@ -47,10 +49,11 @@ export function loadOtlpCodec(): OtlpCodec {
   const directory = path.join(packageRoot(), 'proto');
   const root = new protobuf.Root();
   root.resolvePath = (_origin, target) => path.join(directory, target);
-  root.loadSync(FILES.map((file) => `opentelemetry/proto/${file}`));
+  root.loadSync([...FILES, 'metrics/v1/metrics.proto'].map((file) => `opentelemetry/proto/${file}`));
   const type = (name: string) => root.lookupType(`opentelemetry.proto.${name}`);
   const traces = type('trace.v1.TracesData');
   const logs = type('logs.v1.LogsData');
+  const metrics = type('metrics.v1.MetricsData');
   const reply = (signal: Signal) => type(`collector.${SERVICE[signal]}ServiceResponse`);
   const replies = { traces: reply('traces'), logs: reply('logs'), metrics: reply('metrics') };
   const plain = (of: protobuf.Type, message: protobuf.Message) =>
@@ -96,6 +99,8 @@ export function loadOtlpCodec(): OtlpCodec {
           } as never)
           .finish(),
       ),
+    // No IDs in it, and 64-bit numbers may be text.
+    encodeMetrics: (resourceMetrics) => bufferOf(metrics.encode({ resourceMetrics } as never).finish()),
     encodeReply(signal, { rejected, message }) {
       if (rejected === 0 && message === '') return Buffer.alloc(0);
       const partialSuccess = { [REJECTED[signal]]: rejected, errorMessage: message };
@@ -114,6 +119,12 @@ export function loadOtlpCodec(): OtlpCodec {
 export function replyToJson(signal: Signal, { rejected, message }: PartialSuccess): object {
   if (rejected === 0 && message === '') return {};
   return { partialSuccess: { [REJECTED[signal]]: String(rejected), errorMessage: message } };
+}
+
+/** The same the other way round. */
+export function partialFromJson(signal: Signal, json: unknown): PartialSuccess {
+  const { partialSuccess = {} } = objectOf(json) as { partialSuccess?: Record<string, string> };
+  return { rejected: Number(partialSuccess[REJECTED[signal]] ?? 0), message: partialSuccess.errorMessage ?? '' };
 }
 
 export function eachSpan(resourceSpans: readonly ResourceSpans[], use: (span: OtlpSpan) => void): void {

@@ -4,25 +4,11 @@ import type { ProxySpan } from '../../model/proxy-span.ts';
 import type { Problem } from '../../model/result.ts';
 import type { Clock, Timer } from '../clock.ts';
 import { resourceSpansOf, resourceSpansOfProxies } from './join.ts';
+import type { Delivery, OtlpTransport } from './otlp-transport.ts';
 import type { ServiceSpan } from './trace-index.ts';
 
-/** What became of one batch. */
-export type Delivery =
-  /** `rejected`: spans that the collector did not take, with its words. */
-  | { kind: 'taken'; rejected: number; message: string }
-  /** Worth another try. `afterMs`: not before that, as the collector asks; null: it does not say. */
-  | { kind: 'later'; reason: string; afterMs: number | null }
-  /** Will be refused whenever it is sent. */
-  | { kind: 'refused'; reason: string };
-
-/** Carries spans to a collector. Throws only for spans that cannot be encoded. */
-export interface SpanTransport {
-  send(spans: ResourceSpans[], signal: AbortSignal): Promise<Delivery>;
-  close(): void;
-}
-
 export interface SpanExporterOptions {
-  transport: SpanTransport;
+  transport: OtlpTransport<ResourceSpans>;
   /** For people. */
   endpoint: string;
   clock: Clock;

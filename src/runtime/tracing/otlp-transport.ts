@@ -4,15 +4,46 @@ import { promisify } from 'node:util';
 import zlib from 'node:zlib';
 import { Client, credentials, status as grpcStatus, Metadata } from '@grpc/grpc-js';
 import type { ResourceSpans } from '../../model/otlp.ts';
-import type { OtlpCodec, PartialSuccess } from './otlp-codec.ts';
-import type { Delivery, SpanTransport } from './otlp-exporter.ts';
+import type { ResourceMetrics } from '../../model/otlp-metrics.ts';
+import type { OtlpCollector } from '../../model/resolved.ts';
+import { type OtlpCodec, type PartialSuccess, partialFromJson, type Signal } from './otlp-codec.ts';
 
-export interface CollectorAddress {
-  /** Base URL: `http://127.0.0.1:4318`. */
-  endpoint: string;
-  headers: Readonly<Record<string, string>>;
-  protocol: 'http/protobuf' | 'http/json' | 'grpc';
+/** What became of one request. */
+export type Delivery =
+  /** `rejected`: items that the collector did not take, with its words. */
+  | { kind: 'taken'; rejected: number; message: string }
+  /** Worth another try. `afterMs`: not before that, as the collector asks; null: it does not say. */
+  | { kind: 'later'; reason: string; afterMs: number | null }
+  /** Will be refused whenever it is sent. */
+  | { kind: 'refused'; reason: string };
+
+/** Carries data of one signal to a collector. Throws only for what cannot be encoded. */
+export interface OtlpTransport<Data> {
+  send(data: Data[], signal: AbortSignal): Promise<Delivery>;
+  close(): void;
 }
+
+/** A signal as it is written in a request. */
+export interface OtlpPayload<Data> {
+  readonly signal: Signal;
+  readonly grpcMethod: string;
+  json(data: readonly Data[]): object;
+  encode(codec: OtlpCodec, data: readonly Data[]): Buffer;
+}
+
+export const SPANS: OtlpPayload<ResourceSpans> = {
+  signal: 'traces',
+  grpcMethod: '/opentelemetry.proto.collector.trace.v1.TraceService/Export',
+  json: (resourceSpans) => ({ resourceSpans }),
+  encode: (codec, spans) => codec.encodeSpans(spans),
+};
+
+export const METRICS: OtlpPayload<ResourceMetrics> = {
+  signal: 'metrics',
+  grpcMethod: '/opentelemetry.proto.collector.metrics.v1.MetricsService/Export',
+  json: (resourceMetrics) => ({ resourceMetrics }),
+  encode: (codec, metrics) => codec.encodeMetrics(metrics),
+};
 
 /** Of a collector's answer. */
 const MOST_REPLY_BYTES = 64 * 1024;
@@ -29,19 +60,28 @@ const RETRYABLE_GRPC: ReadonlySet<number> = new Set([
 ]);
 const gzip = promisify(zlib.gzip);
 
-export function openTransport(address: CollectorAddress, codec: () => OtlpCodec): SpanTransport {
-  return address.protocol === 'grpc' ? grpcTransport(address, codec) : httpTransport(address, codec);
+/** @param codec loaded when something is sent */
+export function openTransport<Data>(
+  address: Readonly<OtlpCollector>,
+  payload: OtlpPayload<Data>,
+  codec: () => OtlpCodec,
+): OtlpTransport<Data> {
+  return address.protocol === 'grpc' ? grpcTransport(address, payload, codec) : httpTransport(address, payload, codec);
 }
 
-function httpTransport({ endpoint, headers, protocol }: CollectorAddress, codec: () => OtlpCodec): SpanTransport {
+function httpTransport<Data>(
+  { endpoint, headers, protocol }: Readonly<OtlpCollector>,
+  payload: OtlpPayload<Data>,
+  codec: () => OtlpCodec,
+): OtlpTransport<Data> {
   const url = new URL(endpoint);
-  url.pathname = `${url.pathname.replace(/\/$/, '')}/v1/traces`;
+  url.pathname = `${url.pathname.replace(/\/$/, '')}/v1/${payload.signal}`;
   const { request, Agent } = url.protocol === 'https:' ? https : http;
   const agent = new Agent({ keepAlive: true, maxSockets: 1 });
   const json = protocol === 'http/json';
   return {
-    async send(spans, signal) {
-      const body = await gzip(json ? JSON.stringify({ resourceSpans: spans }) : codec().encodeSpans(spans));
+    async send(data, signal) {
+      const body = await gzip(json ? JSON.stringify(payload.json(data)) : payload.encode(codec(), data));
       return new Promise<Delivery>((resolve) => {
         const later = (error: Error): void => resolve({ kind: 'later', reason: reasonOf(error), afterMs: null });
         const call = request(url, {
@@ -66,7 +106,9 @@ function httpTransport({ endpoint, headers, protocol }: CollectorAddress, codec:
           });
           response.on('error', later);
           response.on('end', () =>
-            resolve(deliveryOf(response, bytes > MOST_REPLY_BYTES ? null : Buffer.concat(chunks), codec)),
+            resolve(
+              deliveryOf(response, bytes > MOST_REPLY_BYTES ? null : Buffer.concat(chunks), payload.signal, codec),
+            ),
           );
         });
         call.end(body);
@@ -76,12 +118,20 @@ function httpTransport({ endpoint, headers, protocol }: CollectorAddress, codec:
   };
 }
 
-function deliveryOf(response: http.IncomingMessage, body: Buffer | null, codec: () => OtlpCodec): Delivery {
+function deliveryOf(
+  response: http.IncomingMessage,
+  body: Buffer | null,
+  signal: Signal,
+  codec: () => OtlpCodec,
+): Delivery {
   const status = response.statusCode ?? 0;
   if (status >= 200 && status < 300) {
     try {
       const type = response.headers['content-type'] ?? '';
-      return { kind: 'taken', ...partialOf(body ?? Buffer.alloc(0), type.startsWith('application/json'), codec) };
+      return {
+        kind: 'taken',
+        ...partialOf(body ?? Buffer.alloc(0), type.startsWith('application/json'), signal, codec),
+      };
     } catch {
       // It has said yes; what else it says cannot be read.
       return { kind: 'taken', rejected: 0, message: '' };
@@ -93,21 +143,16 @@ function deliveryOf(response: http.IncomingMessage, body: Buffer | null, codec: 
   return { kind: 'later', reason, afterMs: Number.isFinite(seconds) && seconds >= 0 ? seconds * 1_000 : null };
 }
 
-function partialOf(body: Buffer, json: boolean, codec: () => OtlpCodec): PartialSuccess {
+function partialOf(body: Buffer, json: boolean, signal: Signal, codec: () => OtlpCodec): PartialSuccess {
   if (body.length === 0) return { rejected: 0, message: '' };
-  if (!json) return codec().decodeReply('traces', body);
-  const reply = JSON.parse(body.toString('utf8')) as {
-    partialSuccess?: { rejectedSpans?: string; errorMessage?: string };
-  };
-  return {
-    rejected: Number(reply.partialSuccess?.rejectedSpans ?? 0),
-    message: reply.partialSuccess?.errorMessage ?? '',
-  };
+  return json ? partialFromJson(signal, JSON.parse(body.toString('utf8'))) : codec().decodeReply(signal, body);
 }
 
-const EXPORT = '/opentelemetry.proto.collector.trace.v1.TraceService/Export';
-
-function grpcTransport({ endpoint, headers }: CollectorAddress, codec: () => OtlpCodec): SpanTransport {
+function grpcTransport<Data>(
+  { endpoint, headers }: Readonly<OtlpCollector>,
+  payload: OtlpPayload<Data>,
+  codec: () => OtlpCodec,
+): OtlpTransport<Data> {
   const url = new URL(endpoint);
   const secure = url.protocol === 'https:';
   const client = new Client(
@@ -118,13 +163,13 @@ function grpcTransport({ endpoint, headers }: CollectorAddress, codec: () => Otl
   const metadata = new Metadata();
   for (const [name, value] of Object.entries(headers)) metadata.set(name, value);
   return {
-    send: (spans: ResourceSpans[], signal) =>
+    send: (data, signal) =>
       new Promise<Delivery>((resolve) => {
         const call = client.makeUnaryRequest(
-          EXPORT,
+          payload.grpcMethod,
           (body: Buffer) => body,
-          (body: Buffer) => codec().decodeReply('traces', body),
-          codec().encodeSpans(spans),
+          (body: Buffer) => codec().decodeReply(payload.signal, body),
+          payload.encode(codec(), data),
           metadata,
           (error, partial) => {
             signal.removeEventListener('abort', cancel);

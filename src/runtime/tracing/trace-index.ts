@@ -51,7 +51,17 @@ export interface TraceEntry {
   readonly begun: TraceEdge[];
   readonly served: TraceEdge[];
   locations: Location[];
+  /** IDs of the proxies' spans, one after another: as one text they take least room. */
+  spanIds: string;
 }
+
+/** A request that is kept. */
+export interface RequestPlace {
+  traceId: string;
+  spanId: string;
+}
+
+const SPAN_ID_DIGITS = 16;
 
 /** Traces kept, by their IDs. */
 export class TraceIndex {
@@ -73,6 +83,7 @@ export class TraceIndex {
         begun: [],
         served: [],
         locations: [],
+        spanIds: '',
       };
       this.entries.set(record.traceId, entry);
     }
@@ -125,6 +136,19 @@ export class TraceIndex {
     return found;
   }
 
+  /** Requests whose IDs begin so, at most `most`. */
+  requestsWithPrefix(prefix: string, most: number): RequestPlace[] {
+    const found: RequestPlace[] = [];
+    for (const { traceId, spanIds } of this.entries.values()) {
+      for (let at = 0; at < spanIds.length; at += SPAN_ID_DIGITS) {
+        if (!spanIds.startsWith(prefix, at)) continue;
+        found.push({ traceId, spanId: spanIds.slice(at, at + SPAN_ID_DIGITS) });
+        if (found.length >= most) return found;
+      }
+    }
+    return found;
+  }
+
   /** What can have to do with a trace by its time. */
   edgesAround(traceId: string): TraceEdges {
     const around = this.entries.get(traceId);
@@ -142,6 +166,7 @@ export class TraceIndex {
 
   private addProxySpan(entry: TraceEntry, span: ProxySpan): void {
     const { traceId, spanId, service, instance, startMs, durationMs, side } = span;
+    if (spanId.length === SPAN_ID_DIGITS) entry.spanIds += spanId;
     const hasParent = span.parentSpanId !== '';
     const edge: TraceEdge = { traceId, spanId, service, instance, startMs, endMs: startMs + durationMs };
     if (side === 'inbound') entry.served.push(edge);

@@ -7,7 +7,14 @@ import { fail, ok, type Problem, type Result } from '../../model/result.ts';
 import type { TraceEdges, TraceQuery, TraceSummary } from '../../model/trace.ts';
 import type { Clock, Timer } from '../clock.ts';
 import { storageProblem } from '../state/mesh-directory.ts';
-import { type Location, type ServiceLog, type ServiceSpan, TraceIndex, type TraceRecord } from './trace-index.ts';
+import {
+  type Location,
+  type RequestPlace,
+  type ServiceLog,
+  type ServiceSpan,
+  TraceIndex,
+  type TraceRecord,
+} from './trace-index.ts';
 
 const MIB = 1024 * 1024;
 /** Spans are written together so often: those of one trace mostly come close together, and then lie together. */
@@ -16,6 +23,8 @@ const WRITE_INTERVAL_MS = 500;
 const RETRY_AFTER_MS = 10_000;
 /** Spans and log records that wait to be written; more are left out. */
 const MOST_PENDING = 20_000;
+/** Kept between writes. */
+const MOST_BUFFER_BYTES = MIB;
 /** Length and checksum before each record. */
 const HEAD_BYTES = 8;
 /** A record longer than this was not written by us. */
@@ -55,6 +64,8 @@ export class TraceStore {
   /** In order of age. */
   private segments: Segment[] = [];
   private file: fs.FileHandle | null = null;
+  /** Records on their way to the file, one after another. */
+  private buffer = Buffer.alloc(0);
   private pending = new Map<string, TraceRecord>();
   private pendingItems = 0;
   private timer: Timer | null = null;
@@ -96,6 +107,34 @@ export class TraceStore {
     const some = found.slice(0, 3).map((each) => each.slice(0, 12));
     const message = `several traces begin with ${id || 'that'}: ${some.join(', ')}${found.length > 3 ? ', ...' : ''}`;
     return fail(problem('MESH-R141', { message, hint: 'say more of it' }));
+  }
+
+  /**
+   * The request, or the trace as a whole (`spanId` empty), that an ID or the beginning of one means.
+   * @returns MESH-X101 where there is none, MESH-X102 where there are several
+   */
+  async findRequest(id: string): Promise<Result<RequestPlace>> {
+    await this.flush();
+    const wanted = id.toLowerCase();
+    const valid = /^[0-9a-f]{1,32}$/.test(wanted);
+    const traces = valid ? this.index.withPrefix(wanted, 4) : [];
+    const requests = valid && wanted.length <= 16 ? this.index.requestsWithPrefix(wanted, 4) : [];
+    const whole = requests.filter(({ spanId }) => spanId === wanted);
+    if (whole.length === 1) return ok(whole[0]);
+    const found = [...traces.map((traceId) => ({ traceId, spanId: '' })), ...requests];
+    if (found.length === 1) return ok(found[0]);
+    if (found.length === 0) {
+      const kept = this.index.entries.size;
+      const shown = JSON.stringify(id.length > 60 ? `${id.slice(0, 60)}...` : id);
+      const message = valid
+        ? `no request and no trace with the ID ${shown} is kept`
+        : `${shown} is no ID of a request: IDs are hexadecimal digits`;
+      const are = kept === 1 ? '1 trace is kept' : `${kept} traces are kept`;
+      return fail(problem('MESH-X101', { message, hint: are }));
+    }
+    const some = found.slice(0, 3).map(({ traceId, spanId }) => (spanId === '' ? `trace ${traceId}` : spanId));
+    const message = `several requests or traces begin with ${wanted}: ${some.join(', ')}${found.length > 3 ? ', ...' : ''}`;
+    return fail(problem('MESH-X102', { message, hint: 'give a few more digits' }));
   }
 
   /** All that is known of a trace; null: none of that ID, or it has just been dropped for its age. */
@@ -176,19 +215,18 @@ export class TraceStore {
   private async append(records: readonly TraceRecord[]): Promise<void> {
     for (let from = 0; from < records.length; ) {
       const segment = await this.openSegment();
-      const chunks: Buffer[] = [];
       const places: { record: TraceRecord; location: Location }[] = [];
       let bytes = segment.bytes;
       for (; from < records.length && bytes < this.options.segmentBytes; from++) {
-        const encoded = encodeRecord(records[from]);
+        const length = this.encode(records[from], bytes - segment.bytes);
         places.push({
           record: records[from],
-          location: { segment: segment.number, offset: bytes, length: encoded.length },
+          location: { segment: segment.number, offset: bytes, length },
         });
-        chunks.push(encoded);
-        bytes += encoded.length;
+        bytes += length;
       }
-      await this.file!.appendFile(Buffer.concat(chunks));
+      await this.file!.appendFile(this.buffer.subarray(0, bytes - segment.bytes));
+      if (this.buffer.length > MOST_BUFFER_BYTES) this.buffer = Buffer.alloc(0);
       segment.bytes = bytes;
       for (const { record, location } of places) {
         segment.traceIds.add(record.traceId);
@@ -197,6 +235,23 @@ export class TraceStore {
       if (bytes >= this.options.segmentBytes) await this.endSegment();
       await this.makeRoom();
     }
+  }
+
+  /** Puts a record into the buffer at a position. @returns its length */
+  private encode({ traceId, proxies, spans, logs }: TraceRecord, at: number): number {
+    const text = JSON.stringify({ traceId, proxies, spans, logs });
+    // A character takes three bytes at most (a surrogate pair four).
+    const most = at + HEAD_BYTES + text.length * 3;
+    if (most > this.buffer.length) {
+      const larger = Buffer.allocUnsafe(Math.max(most, 2 * this.buffer.length));
+      this.buffer.copy(larger, 0, 0, at);
+      this.buffer = larger;
+    }
+    const start = at + HEAD_BYTES;
+    const length = this.buffer.write(text, start);
+    this.buffer.writeUInt32LE(length, at);
+    this.buffer.writeUInt32LE(crc32(this.buffer.subarray(start, start + length)), at + 4);
+    return HEAD_BYTES + length;
   }
 
   private async openSegment(): Promise<Segment> {
@@ -265,16 +320,6 @@ export class TraceStore {
   private pathOf(segment: number): string {
     return path.join(this.options.directory, `${String(segment).padStart(8, '0')}.traces`);
   }
-}
-
-function encodeRecord({ traceId, proxies, spans, logs }: TraceRecord): Buffer {
-  const text = JSON.stringify({ traceId, proxies, spans, logs });
-  const length = Buffer.byteLength(text);
-  const bytes = Buffer.allocUnsafe(HEAD_BYTES + length);
-  bytes.write(text, HEAD_BYTES);
-  bytes.writeUInt32LE(length, 0);
-  bytes.writeUInt32LE(crc32(bytes.subarray(HEAD_BYTES)), 4);
-  return bytes;
 }
 
 /** Up to the first that is torn or damaged. */

@@ -1,5 +1,5 @@
+import { displayWidth, pad } from '../../model/text.ts';
 import { bold, type Colour, type Line, type Span } from './lines.ts';
-import { displayWidth, pad } from './text.ts';
 
 export interface Column<Row> {
   title: string;

@@ -1,4 +1,4 @@
-import { displayWidth, pad, truncate } from './text.ts';
+import { displayWidth, pad, truncate } from '../../model/text.ts';
 
 export type Colour = 'red' | 'green' | 'yellow' | 'cyan' | 'magenta' | 'blue' | 'gray';
 

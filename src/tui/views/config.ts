@@ -1,8 +1,8 @@
 import type { Problem } from '../../model/result.ts';
+import { visible, wrap } from '../../model/text.ts';
 import { parseFilter } from '../filter.ts';
 import { duration } from '../layout/format.ts';
 import { bold, clip, dim, field, type Line, line, marked, tinted } from '../layout/lines.ts';
-import { visible, wrap } from '../layout/text.ts';
 import type { LogEntry } from '../log-entry.ts';
 import { placeOf, type View } from '../store.ts';
 import { entryLine } from './logs.ts';

@@ -1,6 +1,6 @@
+import { pad, wrap } from '../../model/text.ts';
 import { parseFilter } from '../filter.ts';
 import { type Colour, clip, dim, field, type Line, line, type Span } from '../layout/lines.ts';
-import { pad, wrap } from '../layout/text.ts';
 import { LEVELS, type Level, type LogEntry, prettyText, timeOf } from '../log-entry.ts';
 import { windowStart } from '../ui-state.ts';
 import { blank, heading, hint, type ViewDefinition } from './view.ts';

@@ -1,11 +1,11 @@
 import type { RouteStatus } from '../../model/status.ts';
+import { pad, wrap } from '../../model/text.ts';
 import { sumOf, type Traffic } from '../../model/traffic-sums.ts';
 import { parseFilter } from '../filter.ts';
 import { bar, proportions } from '../layout/charts.ts';
 import type { Column } from '../layout/columns.ts';
 import { duration, percent, rate } from '../layout/format.ts';
 import { bold, dim, field, type Line, line } from '../layout/lines.ts';
-import { pad, wrap } from '../layout/text.ts';
 import { successSpan } from './services.ts';
 import { blank, type Context, drawTable, heading, hint, type ViewDefinition } from './view.ts';
 

@@ -1,11 +1,11 @@
 import type { InstanceStatus, ServiceStatus } from '../../model/status.ts';
+import { displayWidth, pad } from '../../model/text.ts';
 import { NO_TRAFFIC, sumsBy, type Traffic } from '../../model/traffic-sums.ts';
 import { parseFilter } from '../filter.ts';
 import { sparkline } from '../layout/charts.ts';
 import { type Column, stateColour } from '../layout/columns.ts';
 import { bytes, duration, percent, rate } from '../layout/format.ts';
 import { clip, dim, field, type Line, line, marked, type Span, tinted } from '../layout/lines.ts';
-import { displayWidth, pad } from '../layout/text.ts';
 import type { Usage, View } from '../store.ts';
 import { windowStart } from '../ui-state.ts';
 import { entryLine } from './logs.ts';

@@ -1,11 +1,11 @@
 import type { StatRow } from '../../model/events.ts';
+import { pad } from '../../model/text.ts';
 import { sumOf, type Traffic } from '../../model/traffic-sums.ts';
 import { parseFilter } from '../filter.ts';
 import type { Column } from '../layout/columns.ts';
 import { count, duration, percent, rate } from '../layout/format.ts';
 import { callGraph, type GraphRow } from '../layout/graph.ts';
 import { bold, dim, field, type Line, line, type Span, tinted } from '../layout/lines.ts';
-import { pad } from '../layout/text.ts';
 import { successSpan } from './services.ts';
 import { blank, type Context, drawTable, heading, type ViewDefinition } from './view.ts';
 

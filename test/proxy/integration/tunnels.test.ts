@@ -182,7 +182,7 @@ describe('raw TCP and CONNECT', () => {
     socket.destroy();
     await settled(mesh);
     const slot = mesh.proxy.counters.snapshot('all').find((s) => s.destination === 'web' && s.direction === 'outbound');
-    expect(slot!.status2xx).toBe(2);
+    expect(slot!.responses[2]).toBe(2);
   });
 
   it('connects to a TCP service, and to an address outside of the mesh', async () => {

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { ANY_REQUEST, type RequestEvent } from '../../../src/model/events.ts';
+import { durationKey } from '../../../src/proxy/telemetry/http-durations.ts';
 import { createTaps } from '../../../src/proxy/telemetry/taps.ts';
 import { get } from '../../support/e2e-traffic.ts';
 import { type EchoApp, startEchoApp } from '../../support/echo-app.ts';
@@ -58,6 +59,7 @@ describe('what the proxies record', () => {
       destination: 'app',
       instance: 'app-1',
       route: 'app',
+      gatewayRoute: 'edge',
       path: '/app/1?q=2',
       status: 200,
       tls: true,
@@ -99,8 +101,8 @@ describe('what the proxies record', () => {
     const counted = mesh.proxy.counters.snapshot('all');
     // The client's mistake is no failure of the mesh.
     expect(counted).toMatchObject([
-      { status4xx: 1, failures: 0, active: 0 },
-      { status3xx: 1, route: 'moved', active: 0 },
+      { responses: [0, 0, 0, 0, 1, 0], failures: 0, active: 0, gatewayRoute: '' },
+      { responses: [0, 0, 0, 1, 0, 0], route: 'moved', gatewayRoute: 'moved', active: 0 },
     ]);
   });
 
@@ -108,36 +110,52 @@ describe('what the proxies record', () => {
     await get(mesh.gateway, '/app/1');
     const counted = mesh.proxy.counters
       .snapshot('changed')
-      .map(({ source, destination, route: name, direction, instance, tls, requests, status2xx }) => ({
+      .map(({ source, destination, route: name, gatewayRoute, direction, instance, tls, requests, responses }) => ({
         source,
         destination,
         name,
+        gatewayRoute,
         direction,
         instance,
         tls,
         requests,
-        status2xx,
+        succeeded: responses[2],
       }));
     expect(counted).toContainEqual({
       source: 'gateway',
       destination: 'app',
       name: 'app',
+      gatewayRoute: 'edge',
       direction: 'outbound',
       instance: 'gateway',
       tls: true,
       requests: 1,
-      status2xx: 1,
+      succeeded: 1,
     });
     expect(counted).toContainEqual({
       source: 'gateway',
       destination: 'app',
       name: '',
+      gatewayRoute: '',
       direction: 'inbound',
       instance: 'app-1',
       tls: true,
       requests: 1,
-      status2xx: 1,
+      succeeded: 1,
     });
     expect(Object.keys(mesh.proxy.connectionCounts())).toContain('inbound app');
+  });
+
+  it('is timed by method and status, as the semantic conventions want it', async () => {
+    await get(mesh.gateway, '/app/1');
+    await get(mesh.gateway, '/nowhere');
+    const keys = mesh.proxy.counters
+      .snapshot('all')
+      .flatMap(({ direction, durations }) => durations.map(([key]) => ({ direction, ...durationKey(key) })));
+    expect(keys).toEqual([
+      { direction: 'outbound', method: 'GET', status: 200, broken: false },
+      { direction: 'inbound', method: 'GET', status: 200, broken: false },
+      { direction: 'outbound', method: 'GET', status: 404, broken: false },
+    ]);
   });
 });

@@ -9,7 +9,7 @@ import {
 } from '../../../src/proxy/telemetry/counters.ts';
 import {
   BUCKETS,
-  countUpTo,
+  countsUpTo,
   createHistogram,
   fromData,
   type Histogram,
@@ -79,7 +79,7 @@ describe('histogram', () => {
 
   it('counts for the bounds of Prometheus', () => {
     const histogram = filled([1, 2, 3, 20, 200]);
-    expect([0.5, 5, 50, 500].map((ms) => countUpTo(histogram, ms))).toEqual([0, 3, 4, 5]);
+    expect(countsUpTo(histogram, [0.5, 5, 50, 500])).toEqual([0, 3, 4, 5]);
   });
 });
 
@@ -88,6 +88,7 @@ describe('counters', () => {
     source: 'web',
     destination: 'orders',
     route: 'orders-1',
+    gatewayRoute: '',
     direction: 'outbound',
     instance: 'web-1',
     tls: true,
@@ -120,11 +121,7 @@ describe('counters', () => {
       ...key,
       requests: 8,
       active: 1,
-      status2xx: 2,
-      status3xx: 1,
-      status4xx: 1,
-      status5xx: 1,
-      noResponse: 2,
+      responses: [2, 0, 2, 1, 1, 1],
       failures: 3,
       failedByClass: [1, 0, 1, 0, 0, 1],
       retries: 3,
@@ -148,7 +145,7 @@ describe('counters', () => {
     expect(counters.snapshot('changed').map((data) => data.route)).toEqual(['orders-1']);
     expect(counters.snapshot('changed')).toEqual([]);
     countEnd(a, 101, -1, false, 5, 0);
-    expect(counters.snapshot('changed')).toMatchObject([{ status1xx: 1, requests: 1 }]);
+    expect(counters.snapshot('changed')).toMatchObject([{ responses: [0, 1, 0, 0, 0, 0], requests: 1 }]);
     expect(counters.snapshot('all')).toHaveLength(2);
   });
 

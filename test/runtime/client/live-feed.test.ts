@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { feedLive } from '../../../src/runtime/client/live-feed.ts';
+import type { TapFilter } from '../../../src/model/events.ts';
+import { feedLive, type LiveView } from '../../../src/runtime/client/live-feed.ts';
 import type { ControlClient } from '../../../src/runtime/control/client.ts';
 import { requestEvent, statRow } from '../../tui/data.ts';
 
@@ -10,8 +11,8 @@ function setUp() {
   const calls: string[] = [];
   const shown: string[] = [];
   const client = {
-    async *tap(_: unknown, signal: AbortSignal) {
-      calls.push('tap');
+    async *tap({ bodyLimitBytes }: TapFilter, signal: AbortSignal) {
+      calls.push(bodyLimitBytes === 0 ? 'tap' : 'tap with bodies');
       yield { events: [requestEvent()], dropped: 3, filtered: 0 };
       await forever(signal);
       calls.push('tap ended');
@@ -22,6 +23,10 @@ function setUp() {
       await forever(signal);
       calls.push('stats ended');
     },
+    trace: async (id: string) => {
+      calls.push(`trace ${id}`);
+      return id === 'kept' ? { ok: true, value: {} } : { ok: false, problems: [] };
+    },
     certificates: async () => {
       calls.push('certificates');
       return [];
@@ -31,7 +36,7 @@ function setUp() {
       throw new Error('the daemon is busy');
     },
   } as unknown as ControlClient;
-  let look = (_: string) => undefined as void;
+  let look: Parameters<LiveView['onLook']>[0] = () => undefined;
   const abort = new AbortController();
   feedLive(
     client,
@@ -41,6 +46,7 @@ function setUp() {
         stats: (rows) => void shown.push(`${rows.length} stats`),
         tables: () => void shown.push('tables'),
         usage: () => undefined,
+        trace: () => void shown.push('trace'),
       },
       onLook(listener) {
         look = listener;
@@ -52,13 +58,38 @@ function setUp() {
     abort.signal,
   );
   const settle = () => vi.advanceTimersByTimeAsync(0);
-  return { calls, shown, look: (view: string) => look(view), abort, settle };
+  return { calls, shown, look: (...seen: Parameters<typeof look>) => look(...seen), abort, settle };
 }
 
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
 
 describe('what the terminal view is fed with', () => {
+  it('is bodies and a trace only while they are asked for', async () => {
+    const { calls, shown, look, settle } = setUp();
+    const traced = () => calls.filter((call) => call.startsWith('trace'));
+    look('requests', { bodies: false, traceId: null });
+    await settle();
+    look('requests', { bodies: true, traceId: null });
+    await settle();
+    expect(calls.filter((call) => call.startsWith('tap'))).toEqual(['tap', 'tap with bodies', 'tap ended']);
+    look('requests', { bodies: true, traceId: 'kept' });
+    await settle();
+    expect(shown).toContain('trace');
+    expect(traced()).toEqual(['trace kept']);
+    // Spans that come later are shown too.
+    await vi.advanceTimersByTimeAsync(1_500);
+    expect(traced()).toEqual(['trace kept', 'trace kept']);
+    shown.length = 0;
+    look('requests', { bodies: true, traceId: 'gone' });
+    await settle();
+    look('requests', { bodies: true, traceId: null });
+    await vi.advanceTimersByTimeAsync(5_000);
+    expect(traced()).toEqual(['trace kept', 'trace kept', 'trace gone']);
+    expect(shown).not.toContain('trace');
+    expect(calls.filter((call) => call === 'tap ended')).toHaveLength(1);
+  });
+
   it('is a tap only while it is looked at, and a while after', async () => {
     const { calls, shown, look, abort, settle } = setUp();
     await settle();

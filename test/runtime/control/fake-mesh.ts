@@ -2,6 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import type { RequestEvent, StatRow, TapBatch } from '../../../src/model/events.ts';
+import type { InjectionStatus } from '../../../src/model/injection.ts';
 import { fail, ok } from '../../../src/model/result.ts';
 import type { CertificateStatus, LogLine, MeshStatus } from '../../../src/model/status.ts';
 import type { Trace, TraceSummary } from '../../../src/model/trace.ts';
@@ -14,7 +15,7 @@ export const shopStatus = (): MeshStatus => ({
   dataPlanePids: [4243],
   gateway: { http: 8080 },
   config: { version: 3, loadedAt: '2026-11-20T10:00:00.000Z', problems: [] },
-  traffic: { requests: 12, activeRequests: 1, activeConnections: 2, flags: {}, refusedPeers: {} },
+  traffic: { requests: 12, activeRequests: 1, activeConnections: 2, flags: {}, refusedPeers: {}, telemetryDropped: {} },
   services: [
     {
       name: 'inventory',
@@ -80,6 +81,7 @@ export const requestEvent = (part: Partial<RequestEvent> = {}): RequestEvent => 
   authority: 'shop.localhost',
   path: '/orders/1',
   route: 'orders',
+  gatewayRoute: '',
   status: 200,
   grpcStatus: null,
   durationMs: 1.25,
@@ -100,6 +102,7 @@ export const statRow = (part: Partial<StatRow> = {}): StatRow => ({
   source: 'gateway',
   destination: 'orders',
   route: 'orders',
+  gatewayRoute: '',
   subset: '',
   tls: true,
   requests: 120,
@@ -115,6 +118,30 @@ export const statRow = (part: Partial<StatRow> = {}): StatRow => ({
   responseBytes: 4096,
   ...part,
 });
+
+export const ordersInjection: InjectionStatus = {
+  instance: 'orders-injected-1',
+  service: 'orders',
+  pid: 4711,
+  host: '127.0.0.1',
+  port: 9000,
+  protocol: 'http',
+  protocolFrom: 'HTTP/1.1',
+  state: 'ready',
+  inboundPort: 24101,
+  outboundPort: 24102,
+  spiffeId: 'spiffe://shop.local/ns/default/sa/orders',
+  takeover: { kind: 'match', header: 'x-dev', value: 'me' },
+  sticky: true,
+  transparent: false,
+  attach: false,
+  injectedAt: '2026-01-02T03:04:05.678Z',
+  environment: { PORT: '9000', http_proxy: 'http://127.0.0.1:24102' },
+  coverage: [
+    { direction: 'inbound', subject: '', covered: true, detail: '127.0.0.1:9000 via :24101, mutual TLS', fix: '' },
+    { direction: 'outbound', subject: '', covered: false, detail: 'it runs already', fix: 'mesh inject -- node x.js' },
+  ],
+};
 
 export const ordersCertificate: CertificateStatus = {
   service: 'orders',
@@ -312,6 +339,10 @@ export function fakeMesh(status: MeshStatus = shopStatus()): FakeMesh {
       const found = checkoutTrace.traceId.startsWith(id);
       return found ? ok(checkoutTrace) : fail({ code: 'MESH-R140', message: `there is no trace ${id}` });
     },
+    async explain(query) {
+      mesh.calls.push(`explain ${JSON.stringify(query)}`);
+      return fail({ code: 'MESH-X101', message: `no request and no trace with the ID ${query.id} is kept` });
+    },
     start: (service) => operate(`start ${service}`, service),
     stop: (service) => operate(`stop ${service}`, service),
     restart: (service) => operate(`restart ${service}`, service),
@@ -348,6 +379,39 @@ export function fakeMesh(status: MeshStatus = shopStatus()): FakeMesh {
         return fail({ code: 'MESH-S404', message: `there is no service ${service}` });
       }
       return ok([{ ...ordersCertificate, serial: '0a1c' }]);
+    },
+    async inject(request) {
+      mesh.calls.push(`inject ${request.service}`);
+      if (request.service === mesh.refuse)
+        return fail({ code: 'MESH-J106', message: `${request.service} is taken`, hint: 'use --takeover' });
+      return ok({ ...ordersInjection, service: request.service, takeover: request.takeover });
+    },
+    async updateInjection(instance, { pid }) {
+      mesh.calls.push(`update ${instance} ${pid}`);
+      return ok(undefined);
+    },
+    async eject(name) {
+      mesh.calls.push(`eject ${name}`);
+      if (name !== null && name === mesh.refuse)
+        return fail({ code: 'MESH-J110', message: `nothing is injected as ${name}` });
+      return ok([ordersInjection.instance]);
+    },
+    injections: () => [ordersInjection],
+    databases: {
+      async access(name, as) {
+        mesh.calls.push(`database ${name} ${as}`);
+        if (name === mesh.refuse) return fail({ code: 'MESH-D117', message: `there is no database ${name}` });
+        const login = 'postgres://mesh:secret@127.0.0.1';
+        return ok({ name, url: as === 'nobody' ? null : `${login}:1/db`, as: as ?? '', directUrl: `${login}:2/db` });
+      },
+      async reset(name) {
+        mesh.calls.push(`reset ${name}`);
+        return ok(undefined);
+      },
+      async migrate(name) {
+        mesh.calls.push(`migrate ${name}`);
+        return name === mesh.refuse ? fail({ code: 'MESH-D110', message: 'a migration failed' }) : ok(undefined);
+      },
     },
     async down(timeoutMs, progress) {
       mesh.calls.push(`down ${timeoutMs}`);

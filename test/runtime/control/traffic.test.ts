@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { BodyMessage, EventBody } from '../../../src/model/bodies.ts';
 import {
   ANY_REQUEST,
   type RequestEvent,
@@ -11,6 +12,7 @@ import { type ControlClient, connectControl } from '../../../src/runtime/control
 import { loadControlService } from '../../../src/runtime/control/proto.ts';
 import { type ControlServer, serveControl } from '../../../src/runtime/control/server.ts';
 import { controlSocketPath } from '../../../src/runtime/control/socket-path.ts';
+import { createTapEncoder } from '../../../src/runtime/control/tap-encoder.ts';
 import {
   groupingFromWire,
   statsFromWire,
@@ -29,7 +31,34 @@ const headers = fc.array(fc.tuple(text, value), { maxLength: 3 });
 const ms = fc.double({ min: 0, max: 1e9, noNaN: true, noDefaultInfinity: true }).map((value) => value + 0);
 const nullable = <T>(arbitrary: fc.Arbitrary<T>) => fc.option(arbitrary, { nil: null });
 
-const event: fc.Arbitrary<RequestEvent> = fc.record({
+const base64 = fc.uint8Array({ maxLength: 20 }).map((bytes) => Buffer.from(bytes).toString('base64'));
+const bodyParts = { bytes: fc.maxSafeNat(), truncated: fc.boolean() };
+const body: fc.Arbitrary<EventBody> = fc
+  .tuple(
+    fc.record({ contentType: text, encoding: text, note: text, ...bodyParts }),
+    fc.oneof(
+      fc.constant({}),
+      fc.record({ text }),
+      fc.record({ base64 }),
+      fc.record({
+        messages: fc.array(
+          fc
+            .tuple(
+              fc.record({ type: text, ...bodyParts }),
+              fc.oneof(
+                fc.constant({}),
+                fc.record({ json: fc.jsonValue().map((json): unknown => JSON.parse(JSON.stringify(json))) }),
+              ),
+            )
+            .map(([parts, content]): BodyMessage => ({ ...parts, ...content })),
+          { maxLength: 3 },
+        ),
+      }),
+    ),
+  )
+  .map(([parts, content]) => ({ ...parts, ...content }));
+
+const plainEvent: fc.Arbitrary<RequestEvent> = fc.record({
   id: text,
   traceId: text,
   parentSpanId: text,
@@ -44,6 +73,7 @@ const event: fc.Arbitrary<RequestEvent> = fc.record({
   authority: text,
   path: text,
   route: text,
+  gatewayRoute: text,
   status: fc.nat(999),
   grpcStatus: nullable(fc.nat(17)),
   durationMs: ms,
@@ -59,6 +89,14 @@ const event: fc.Arbitrary<RequestEvent> = fc.record({
   responseHeaders: headers,
 });
 
+const event: fc.Arbitrary<RequestEvent> = fc
+  .tuple(
+    plainEvent,
+    fc.oneof(fc.constant({}), fc.record({ connectedAfterMs: ms })),
+    fc.oneof(fc.constant({}), fc.record({ requestBody: body, responseBody: body })),
+  )
+  .map(([parts, connected, bodies]) => ({ ...parts, ...connected, ...bodies }));
+
 const filter: fc.Arbitrary<TapFilter> = fc.record({
   service: text,
   from: text,
@@ -73,12 +111,14 @@ const filter: fc.Arbitrary<TapFilter> = fc.record({
   direction: fc.constantFrom('inbound', 'outbound', ''),
   maxPerSecond: ms,
   showHeaders: fc.array(text, { maxLength: 3 }),
+  bodyLimitBytes: fc.nat(1024 * 1024),
 });
 
 const row: fc.Arbitrary<StatRow> = fc.record({
   source: text,
   destination: text,
   route: text,
+  gatewayRoute: text,
   subset: text,
   tls: fc.boolean(),
   requests: fc.maxSafeNat(),
@@ -100,11 +140,28 @@ describe('the messages about traffic', () => {
   it('carry any batch of requests unchanged', () => {
     fc.assert(
       fc.property(fc.array(event, { maxLength: 3 }), fc.maxSafeNat(), fc.maxSafeNat(), (events, dropped, filtered) => {
-        const batch = { events, dropped, filtered };
+        const batch = { events, dropped, filtered, ...(dropped > 0 ? { bodiesDropped: dropped } : {}) };
         const bytes = Tap.responseSerialize(tapBatchToWire(batch));
         expect(tapBatchFromWire(Tap.responseDeserialize(bytes) as never)).toEqual(batch);
       }),
     );
+  });
+
+  it('are the same from the encoder that the daemon uses', () => {
+    const encode = createTapEncoder();
+    fc.assert(
+      fc.property(fc.array(event, { maxLength: 3 }), fc.maxSafeNat(), fc.maxSafeNat(), (events, dropped, filtered) => {
+        const batch = { events, dropped, filtered };
+        expect(tapBatchFromWire(Tap.responseDeserialize(encode(batch)) as never)).toEqual(batch);
+      }),
+    );
+    // Texts and records around the sizes at which lengths take a byte more, and characters of every width.
+    for (const length of [0, 1, 41, 42, 43, 127, 128, 16_383, 16_384, 70_000, 2_100_000]) {
+      for (const character of ['a', 'é', '€', '😀']) {
+        const batch = { events: [requestEvent({ path: character.repeat(length) })], dropped: 0, filtered: 0 };
+        expect(tapBatchFromWire(Tap.responseDeserialize(encode(batch)) as never)).toEqual(batch);
+      }
+    }
   });
 
   it('carry any filter unchanged', () => {

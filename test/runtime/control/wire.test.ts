@@ -55,6 +55,7 @@ const status: fc.Arbitrary<MeshStatus> = fc.record({
     refusedPeers: fc.dictionary(fc.constantFrom('expired', 'no-certificate'), fc.maxSafeNat(), {
       noNullPrototype: true,
     }),
+    telemetryDropped: fc.dictionary(fc.constantFrom('taps', 'spans'), fc.maxSafeNat(), { noNullPrototype: true }),
   }),
   services: fc.array(
     fc.record({

@@ -268,11 +268,27 @@ describe('the log store', () => {
       expect(fs.statSync(path.join(base, 'logs/web', file)).size).toBeLessThan(3_000_000);
   });
 
+  it('takes lines that mesh writes on behalf of a service, and shows them to who follows', async () => {
+    expect(store.write('web', 'web', ['GET /1', 'GET /2'])).toBe(true);
+    expect(store.tail('web', 'web', 5).map(({ stream, text }) => `${stream} ${text}`)).toEqual([
+      'mesh GET /1',
+      'mesh GET /2',
+    ]);
+    const abort = new AbortController();
+    const lines = store.query({ services: ['web'], tail: 1, sinceMs: null, follow: true }, abort.signal);
+    expect((await lines.next()).value).toMatchObject([{ service: 'web', instance: 'web', text: 'GET /2' }]);
+    const next = lines.next();
+    store.write('web', 'web', ['GET /3']);
+    expect((await next).value).toMatchObject([{ text: 'GET /3' }]);
+    abort.abort();
+  });
+
   it('goes on when its folder is taken away', () => {
     fs.rmSync(path.join(base, 'logs'), { recursive: true });
     fs.writeFileSync(path.join(base, 'logs'), '');
     store.note('web', 'web-1', 'lost');
     expect(store.tail('web', 'web-1', 5)).toEqual([]);
+    expect(store.write('web', 'web', ['lost too'])).toBe(false);
     fs.rmSync(path.join(base, 'output'), { recursive: true });
     expect(store.collect('web', 'web-1', 'x')).toMatchObject({ ok: false, problems: [{ code: 'MESH-S101' }] });
   });

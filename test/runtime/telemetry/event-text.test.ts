@@ -22,6 +22,7 @@ describe('requests as text', () => {
       authority: 'shop.localhost',
       path: '/orders/1',
       route: 'orders',
+      gatewayRoute: '',
       status: 200,
       grpcStatus: 0,
       durationMs: 1.25,

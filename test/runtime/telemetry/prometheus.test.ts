@@ -1,7 +1,8 @@
 import { spawnSync } from 'node:child_process';
 import { describe, expect, it } from 'vitest';
 import { type CounterKey, countEnd, countStart, createCounters } from '../../../src/proxy/telemetry/counters.ts';
-import { type Exposition, renderMetrics } from '../../../src/runtime/telemetry/prometheus.ts';
+import type { Exposition } from '../../../src/runtime/telemetry/metrics.ts';
+import { renderMetrics } from '../../../src/runtime/telemetry/prometheus.ts';
 import { createTrafficHistory } from '../../../src/runtime/telemetry/traffic-history.ts';
 import { ordersCertificate, shopStatus } from '../control/fake-mesh.ts';
 import { parseMetrics } from './prometheus-parser.ts';
@@ -10,6 +11,7 @@ const KEY: CounterKey = {
   source: 'web',
   destination: 'orders',
   route: 'a"b\\c\nd',
+  gatewayRoute: '',
   direction: 'outbound',
   instance: 'web-1',
   tls: true,

@@ -10,11 +10,12 @@ import { countEnd, countStart, createCounters } from '../../../src/proxy/telemet
 import { systemClock } from '../../../src/runtime/clock.ts';
 import { openAdminServer } from '../../../src/runtime/telemetry/admin-server.ts';
 import { Telemetry } from '../../../src/runtime/telemetry/telemetry.ts';
+import { loadOtlpCodec } from '../../../src/runtime/tracing/otlp-codec.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
 import { ordersCertificate, requestEvent, shopStatus, temporaryDirectory, until } from '../control/fake-mesh.ts';
 import { parseMetrics } from './prometheus-parser.ts';
 
-const OFF = { admin: null, accessLog: null, redactHeaders: ['cookie'] };
+const OFF = { admin: null, accessLog: null, redactHeaders: ['cookie'], otlp: null };
 
 const opened: Telemetry[] = [];
 afterEach(async () => {
@@ -24,6 +25,7 @@ afterEach(async () => {
 function create(clock = new FakeClock()) {
   const taps: { specs: TapSpec[]; redact: string[] }[] = [];
   const notices: string[] = [];
+  const printed: string[] = [];
   const status = shopStatus();
   const telemetry = new Telemetry({
     clock,
@@ -31,10 +33,16 @@ function create(clock = new FakeClock()) {
     status: () => status,
     certificates: () => [ordersCertificate],
     onTaps: (specs, redact) => taps.push({ specs, redact }),
+    print: (service, lines) => {
+      printed.push(...lines.map((line) => `${service}: ${line}`));
+      return true;
+    },
+    spanDrops: () => ({ proxies: 0, store: 7, export: 0 }),
+    codec: loadOtlpCodec,
     onNotice: (level, text, problems) => notices.push(`${level} ${problems?.[0].code ?? ''} ${text}`),
   });
   opened.push(telemetry);
-  return { telemetry, taps, notices, status, clock };
+  return { telemetry, taps, notices, printed, status, clock };
 }
 
 function ask(
@@ -87,6 +95,7 @@ describe('telemetry of a mesh', () => {
       source: 'web',
       destination: 'orders',
       route: '',
+      gatewayRoute: '',
       direction: 'outbound',
       instance: 'web-1',
       tls: true,
@@ -124,6 +133,7 @@ describe('telemetry of a mesh', () => {
       activeConnections: 6,
       flags: { UH: 2 },
       refusedPeers: {},
+      telemetryDropped: { trace_store: 7 },
     });
     telemetry.onDataPlaneDied(0);
     expect(telemetry.trafficStatus().requests).toBe(2);
@@ -167,20 +177,50 @@ describe('telemetry of a mesh', () => {
     expect((await ask(holder.value.port, '/healthz')).status).toBe(200);
   });
 
-  it('writes the access log while it is wanted', async () => {
+  it('writes the access log while it is wanted, and where the settings say from then on', async () => {
     const directory = await temporaryDirectory();
-    const { telemetry, taps } = create(systemClock as never);
+    const { telemetry, taps, printed } = create(systemClock as never);
     const file = path.join(directory.path, 'access.log');
-    await telemetry.configure({ ...OFF, accessLog: { file, format: 'json', except: [] } });
+    const toFile = { file, format: 'json' } as const;
+    await telemetry.configure({ ...OFF, accessLog: { mesh: toFile, services: {} } });
     const [spec] = taps.at(-1)!.specs;
     expect(spec.filter.direction).toBe('outbound');
-    telemetry.deliver([{ tap: spec.id, batch: { events: [requestEvent()], dropped: 0, filtered: 0 } }]);
-    await until(
-      async () => (await readFile(file, 'utf8').catch(() => '')).includes('/orders/1'),
-      'the line is written',
-    );
+    const deliver = (name: string) =>
+      telemetry.deliver([{ tap: spec.id, batch: { events: [requestEvent({ path: name })], dropped: 0, filtered: 0 } }]);
+    const written = () => readFile(file, 'utf8').catch(() => '');
+    deliver('/1');
+    await until(async () => (await written()).includes('/1'), 'the line is written');
+    const before = taps.length;
+    await telemetry.configure({
+      ...OFF,
+      accessLog: { mesh: toFile, services: { orders: { file: null, format: 'text' } } },
+    });
+    // The same tap goes on: nothing is lost in between.
+    expect(taps).toHaveLength(before);
+    deliver('/2');
+    await until(() => printed.length === 1, 'the line is printed');
+    expect(printed[0]).toMatch(/^orders: .*"GET \/2" 200/);
+    deliver('/3');
+    // What waits is written, although the log ends.
     await telemetry.configure(OFF);
+    expect(printed[1]).toContain('/3');
     expect(taps.at(-1)!.specs).toEqual([]);
+    expect(await written()).not.toContain('/2');
     await directory[Symbol.asyncDispose]();
+  });
+
+  it('counts what taps did not get, but not what they did not want', async () => {
+    const { telemetry, taps } = create();
+    const abort = new AbortController();
+    telemetry.tap(ANY_REQUEST, abort.signal);
+    telemetry.tap({ ...ANY_REQUEST, maxPerSecond: 1 }, abort.signal);
+    const [all, limited] = taps.at(-1)!.specs;
+    const batch = { events: [], dropped: 3, filtered: 9 };
+    telemetry.deliver([
+      { tap: all.id, batch },
+      { tap: limited.id, batch },
+    ]);
+    expect(telemetry.trafficStatus().telemetryDropped).toEqual({ taps: 3, trace_store: 7 });
+    abort.abort();
   });
 });

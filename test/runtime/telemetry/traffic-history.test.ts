@@ -6,15 +6,18 @@ import {
   type Counters,
   countBytes,
   countEnd,
+  countHttp,
   countStart,
   createCounters,
 } from '../../../src/proxy/telemetry/counters.ts';
+import { DURATION_SUM, durationKey } from '../../../src/proxy/telemetry/http-durations.ts';
 import { createTrafficHistory, type TrafficHistory } from '../../../src/runtime/telemetry/traffic-history.ts';
 
 const KEY: CounterKey = {
   source: 'web',
   destination: 'orders',
   route: 'main',
+  gatewayRoute: '',
   direction: 'outbound',
   instance: 'web-1',
   tls: true,
@@ -180,6 +183,68 @@ describe('the history of traffic', () => {
     request(counters.slot({ ...KEY, route: 'r0' }), 1);
     fold();
     expect(history.rows(60_000, 'each').find(({ route }) => route === 'r0')).toMatchObject({ requests: 1 });
+  });
+
+  it('shows by route what came in by the gateway in its table too, and counts it once elsewhere', () => {
+    const viaGateway = (route: string, gatewayRoute: string, destination = 'orders') =>
+      counters.slot({ ...KEY, source: 'gateway', instance: 'gateway', destination, route, gatewayRoute, tls: true });
+    request(viaGateway('main', 'api'), 1);
+    request(viaGateway('slow', 'api'), 1);
+    request(viaGateway('main', 'admin'), 1);
+    // A subset named by the gateway's route itself, a redirect, and a caller within the mesh.
+    request(viaGateway('canary', 'canary'), 1);
+    request(
+      counters.slot({ ...KEY, source: 'gateway', destination: '', route: 'old', gatewayRoute: 'old', tls: false }),
+      1,
+    );
+    request(counters.slot(KEY), 1);
+    fold();
+    const names = (by: 'route' | 'each') =>
+      history.rows(60_000, by).map((row) => `${row.destination} ${row.route} ${row.requests} ${row.tls}`);
+    expect(names('route')).toEqual([
+      'gateway admin 1 true',
+      'gateway api 2 true',
+      'gateway canary 1 true',
+      'gateway old 1 false',
+      'orders canary 1 true',
+      'orders main 3 true',
+      'orders slow 1 true',
+    ]);
+    const once = (by: 'each' | 'service' | 'edge') =>
+      history.rows(60_000, by).reduce((sum, { requests }) => sum + requests, 0);
+    expect([once('each'), once('service'), once('edge')]).toEqual([6, 6, 6]);
+    expect(history.rows(60_000, 'each').find(({ gatewayRoute }) => gatewayRoute === 'admin')).toMatchObject({
+      source: 'gateway',
+      destination: 'orders',
+      route: 'main',
+    });
+  });
+
+  it('adds durations up over data planes, and says since when', () => {
+    const slot = counters.slot(KEY);
+    request(slot, 3);
+    countHttp(slot, 'GET', 200, false, 3);
+    fold();
+    fold();
+    countHttp(slot, 'GET', 200, false, 30);
+    fold();
+    history.forget(0);
+    const successor = createCounters();
+    countHttp(successor.slot(KEY), 'GET', 200, false, 3_000);
+    countHttp(successor.slot(KEY), 'POST', 500, false, 1);
+    fold(0, successor);
+    const [series] = history.series();
+    expect(series.sinceMs).toBe(START);
+    expect(
+      [...series.totals.durations].map(([key, numbers]) => [
+        durationKey(key)!.method,
+        numbers.slice(0, DURATION_SUM).reduce((sum, n) => sum + n, 0),
+        numbers[DURATION_SUM],
+      ]),
+    ).toEqual([
+      ['GET', 3, 3_033],
+      ['POST', 1, 1],
+    ]);
   });
 
   it('sees every request once, whatever the moments of reading', () => {

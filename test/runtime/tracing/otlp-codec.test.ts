@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { AnyValue, OtlpSpan, ResourceSpans } from '../../../src/model/otlp.ts';
+import type { Metric } from '../../../src/model/otlp-metrics.ts';
 import { loadOtlpCodec, replyToJson } from '../../../src/runtime/tracing/otlp-codec.ts';
 
 const codec = loadOtlpCodec();
@@ -107,6 +108,42 @@ describe('OTLP as bytes and as JSON', () => {
         ],
       },
     ]);
+  });
+
+  it('has those of metrics too', () => {
+    const hex = (metric: Metric) => codec.encodeMetrics([{ scopeMetrics: [{ metrics: [metric] }] }]).toString('hex');
+    const [one, two] = ['0100000000000000', '0200000000000000'];
+    const [float1, float2] = ['000000000000f03f', '0000000000000040'];
+    // Point: time 3, double 4; sum: points 1, temporality 2, monotonic 3; metric: name 1, sum 7.
+    expect(
+      hex({
+        name: 'a',
+        sum: { dataPoints: [{ timeUnixNano: '1', asDouble: 1 }], aggregationTemporality: 2, isMonotonic: true },
+      }),
+    ).toBe(`0a21121f121d0a01613a180a1219${one}21${float1}10021801`);
+    // Point: start 2, time 3, count 4, sum 5, counts 6, bounds 7, attributes 9; metric: unit 3, histogram 9.
+    expect(
+      hex({
+        name: 'a',
+        unit: 's',
+        histogram: {
+          dataPoints: [
+            {
+              attributes: [{ key: 'k' }],
+              startTimeUnixNano: '1',
+              timeUnixNano: '2',
+              count: '2',
+              sum: 2,
+              bucketCounts: ['1', '1'],
+              explicitBounds: [1],
+            },
+          ],
+          aggregationTemporality: 2,
+        },
+      }),
+    ).toBe(
+      `0a55125312510a01611a01734a490a4511${one}19${two}21${two}29${float2}3210${one}${one}3a08${float1}4a030a016b1002`,
+    );
   });
 
   it('takes log records both ways', () => {

@@ -2,11 +2,12 @@ import http from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { ResourceSpans } from '../../../src/model/otlp.ts';
+import type { OtlpCollector } from '../../../src/model/resolved.ts';
 import type { Problem } from '../../../src/model/result.ts';
 import { loadOtlpCodec } from '../../../src/runtime/tracing/otlp-codec.ts';
-import { type Delivery, SpanExporter } from '../../../src/runtime/tracing/otlp-exporter.ts';
+import { SpanExporter } from '../../../src/runtime/tracing/otlp-exporter.ts';
 import { startOtlpReceiver } from '../../../src/runtime/tracing/otlp-receiver.ts';
-import { type CollectorAddress, openTransport } from '../../../src/runtime/tracing/otlp-transport.ts';
+import { type Delivery, openTransport, SPANS } from '../../../src/runtime/tracing/otlp-transport.ts';
 import type { ServiceSpan } from '../../../src/runtime/tracing/trace-index.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
 import { proxySpan, serviceSpan } from '../../support/spans.ts';
@@ -136,13 +137,13 @@ afterEach(async () => {
 
 describe('the way to a collector', () => {
   const never = new AbortController().signal;
-  const address = (endpoint: string, protocol: CollectorAddress['protocol']): CollectorAddress => ({
+  const address = (endpoint: string, protocol: OtlpCollector['protocol']): OtlpCollector => ({
     endpoint,
     protocol,
     headers: { 'x-key': 'k' },
   });
-  const open = (endpoint: string, protocol: CollectorAddress['protocol'] = 'http/protobuf') => {
-    const transport = openTransport(address(endpoint, protocol), () => codec);
+  const open = (endpoint: string, protocol: OtlpCollector['protocol'] = 'http/protobuf') => {
+    const transport = openTransport(address(endpoint, protocol), SPANS, () => codec);
     closers.push(() => transport.close());
     return transport;
   };

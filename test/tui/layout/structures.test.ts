@@ -5,10 +5,9 @@ import { quantileOf, sumOf } from '../../../src/model/traffic-sums.ts';
 import { type Column, layOut, rowLine, titleLine } from '../../../src/tui/layout/columns.ts';
 import { callGraph } from '../../../src/tui/layout/graph.ts';
 import { between, clip, line, marked, textOf, widthOf } from '../../../src/tui/layout/lines.ts';
-import { waterfall } from '../../../src/tui/layout/waterfall.ts';
 import { createRing } from '../../../src/tui/ring.ts';
 import { windowStart } from '../../../src/tui/ui-state.ts';
-import { requestEvent, statRow } from '../data.ts';
+import { statRow } from '../data.ts';
 
 describe('columns', () => {
   interface Row {
@@ -99,40 +98,6 @@ describe('the call graph', () => {
         },
       ),
     );
-  });
-});
-
-describe('the waterfall', () => {
-  const at = (ms: number) => new Date(Date.parse('2026-11-20T10:00:00.000Z') + ms).toISOString();
-
-  it('puts calls below who made them, by start', () => {
-    const events = [
-      requestEvent({ id: 'c', parentSpanId: 'b', time: at(30), durationMs: 5 }),
-      requestEvent({ id: 'a', parentSpanId: '', time: at(0), durationMs: 100 }),
-      requestEvent({ id: 'd', parentSpanId: 'a', time: at(50), durationMs: 60 }),
-      requestEvent({ id: 'b', parentSpanId: 'a', time: at(10), durationMs: 40 }),
-    ];
-    const { rows, totalMs } = waterfall(events);
-    expect(rows.map(({ event, depth, startMs }) => [event.id, depth, startMs])).toEqual([
-      ['a', 0, 0],
-      ['b', 1, 10],
-      ['c', 2, 30],
-      ['d', 1, 50],
-    ]);
-    expect(totalMs).toBe(110);
-  });
-
-  it('keeps spans whose parent is not there, and those that go round in a circle', () => {
-    const events = [
-      requestEvent({ id: 'x', parentSpanId: 'gone' }),
-      requestEvent({ id: 'y', parentSpanId: 'z' }),
-      requestEvent({ id: 'z', parentSpanId: 'y' }),
-    ];
-    expect(
-      waterfall(events)
-        .rows.map(({ event }) => event.id)
-        .sort(),
-    ).toEqual(['x', 'y', 'z']);
   });
 });
 

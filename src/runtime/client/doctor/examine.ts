@@ -11,6 +11,7 @@ import {
   checkWatches,
 } from './machine.ts';
 import { checkConfig, checkDaemon, checkPorts, checkStateDirectory } from './mesh.ts';
+import { checkTelemetry } from './telemetry.ts';
 
 /** All checks, one after the other, each as soon as it is known. */
 export async function* examine(cwd: string, config: string | undefined): AsyncGenerator<Check> {
@@ -41,6 +42,7 @@ export async function* examine(cwd: string, config: string | undefined): AsyncGe
   const daemon = await checkDaemon(location);
   yield daemon.check;
   yield await checkPorts(resolved, daemon.running);
+  if (daemon.dropped !== undefined) yield checkTelemetry(daemon.dropped);
 }
 
 export function renderCheck({ name, outcome, detail, fix }: Check, style: Style): string[] {

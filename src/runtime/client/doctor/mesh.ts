@@ -56,13 +56,16 @@ export function checkStateDirectory(location: MeshLocation): Check {
   return passed(name, `${path.relative(process.cwd(), location.stateDir) || '.mesh'} is writable`);
 }
 
-/** A daemon that runs, hangs, or died and left something. */
-export async function checkDaemon(location: MeshLocation): Promise<{ check: Check; running: boolean }> {
+/** A daemon that runs, hangs, or died and left something; of one that answers, what its telemetry had to leave out. */
+export async function checkDaemon(
+  location: MeshLocation,
+): Promise<{ check: Check; running: boolean; dropped?: Record<string, number> }> {
   const connected = await connectControl(location.socketPath, 1_000);
   if (connected.ok) {
-    const { pid, mesh } = await connected.value.status();
+    const { pid, mesh, traffic } = await connected.value.status();
     connected.value.close();
-    return { check: passed('daemon', `${mesh} runs, pid ${pid}`), running: true };
+    const check = passed('daemon', `${mesh} runs, pid ${pid}`);
+    return { check, running: true, dropped: traffic.telemetryDropped };
   }
   const directory = findMeshDirectory(location.baseDir);
   if (directory === null) return { check: passed('daemon', 'no mesh is running here'), running: false };

@@ -1,14 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import {
-  displayWidth,
-  pad,
-  truncate,
-  truncateStart,
-  visible,
-  withoutEscapes,
-  wrap,
-} from '../../../src/tui/layout/text.ts';
+import { displayWidth, pad, truncate, truncateStart, visible, withoutEscapes, wrap } from '../../src/model/text.ts';
 
 describe('width on a terminal', () => {
   it.each([
