@@ -1,3 +1,4 @@
+import { performance } from 'node:perf_hooks';
 import type { Protocol } from '../model/config.ts';
 import type { Backend } from '../model/resolved.ts';
 import type { MeshResource } from '../model/snapshot.ts';
@@ -273,12 +274,30 @@ export class ConnectionManager {
   }
 
   private count(x: Exchange, destination: string, route: string): CounterSlot {
-    const { slots, spec } = x.listener;
-    const inbound = spec.kind === 'inbound';
+    const { listener } = x;
+    const inbound = listener.spec.kind === 'inbound';
     const gatewayRoute = gatewayRouteOf(x);
-    const key = inbound ? (x.peer?.spiffeId ?? '') : `${destination} ${gatewayRoute}\n${route}`;
-    let slot = slots.get(key);
-    if (slot === undefined) slots.set(key, (slot = this.slotOf(x, destination, route, gatewayRoute, inbound)));
+    const recent = listener.recentSlot;
+    let slot: CounterSlot | undefined;
+    if (inbound) {
+      const caller = x.peer?.spiffeId ?? '';
+      slot = listener.slots.get(caller);
+      if (slot === undefined)
+        listener.slots.set(caller, (slot = this.slotOf(x, destination, route, gatewayRoute, inbound)));
+    } else if (
+      recent !== null &&
+      recent.route === route &&
+      recent.destination === destination &&
+      recent.gatewayRoute === gatewayRoute
+    ) {
+      slot = recent.slot;
+    } else {
+      const key = `${destination} ${gatewayRoute}\n${route}`;
+      slot = listener.slots.get(key);
+      if (slot === undefined)
+        listener.slots.set(key, (slot = this.slotOf(x, destination, route, gatewayRoute, inbound)));
+      listener.recentSlot = { destination, gatewayRoute, route, slot };
+    }
     x.counter = slot;
     if (x.capture !== null) this.bodies?.routed(x);
     countStart(slot);

@@ -1,4 +1,4 @@
-import { reportBug } from './turn.ts';
+import { reportBug, turnTimeMs } from './turn.ts';
 
 /** A member of a deadline list: intrusive, so that arming one allocates nothing. */
 export interface Expiring {
@@ -22,13 +22,15 @@ export class DeadlineList {
   constructor(
     readonly durationMs: number,
     private readonly now: () => number,
+    /** The same clock, as of the beginning of the turn. */
+    private readonly turnNow: () => number,
     private readonly onEmpty: (list: DeadlineList) => void,
   ) {}
 
   arm(member: Expiring): void {
     if (member.expiryList !== null) disarm(member);
     member.expiryList = this;
-    member.expiresAtMs = this.now() + this.durationMs;
+    member.expiresAtMs = this.turnNow() + this.durationMs;
     member.expiryPrevious = this.tail;
     member.expiryNext = null;
     if (this.tail === null) this.head = member;
@@ -89,13 +91,25 @@ export function coarseMs(ms: number): number {
 export class Deadlines {
   private readonly lists = new Map<number, DeadlineList>();
 
-  constructor(private readonly now: () => number = () => performance.now()) {}
+  private readonly turnNow: () => number;
+
+  /** @param now another clock, in tests */
+  constructor(private readonly now: (() => number) | null = null) {
+    this.turnNow = now ?? turnTimeMs;
+  }
 
   /** Arms `member` to expire in `durationMs`; one that was armed before is armed anew. */
   arm(member: Expiring, durationMs: number): void {
+    // Armed anew, most often for the same time.
+    const known = member.expiryList;
+    if (known !== null && known.durationMs === durationMs) {
+      known.arm(member);
+      return;
+    }
     let list = this.lists.get(durationMs);
     if (list === undefined) {
-      list = new DeadlineList(durationMs, this.now, (empty) => {
+      const now = this.now ?? (() => performance.now());
+      list = new DeadlineList(durationMs, now, this.turnNow, (empty) => {
         if (this.lists.get(empty.durationMs) === empty) this.lists.delete(empty.durationMs);
       });
       this.lists.set(durationMs, list);

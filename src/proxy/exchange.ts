@@ -1,3 +1,4 @@
+import { performance } from 'node:perf_hooks';
 import type { Backend, RetryPolicy } from '../model/resolved.ts';
 import type { Cluster } from './cluster/cluster.ts';
 import type { EndpointState } from './cluster/endpoint.ts';

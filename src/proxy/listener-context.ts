@@ -10,6 +10,13 @@ export interface DrainableConnection {
   kill(): void;
 }
 
+export interface RecentSlot {
+  readonly destination: string;
+  readonly gatewayRoute: string;
+  readonly route: string;
+  readonly slot: CounterSlot;
+}
+
 /** A listener together with what its connections need to know; survives changes of the listener's resource. */
 export interface ListenerContext {
   /** In force now; replaced by a commit. */
@@ -18,6 +25,8 @@ export interface ListenerContext {
   readonly connections: Set<DrainableConnection>;
   /** Counters of its requests by destination, gateway's route and route, or by caller on inbound listeners. */
   readonly slots: Map<string, CounterSlot>;
+  /** The slot used last and what for: the next request most often wants the same, and need not build its key. */
+  recentSlot: RecentSlot | null;
   /** A CONNECT to a service was accepted on this socket: what follows is a connection of its own. */
   acceptTunnel(socket: Socket, first: Buffer, service: string): void;
 }

@@ -6,7 +6,7 @@ import { Http1Downstream } from './downstream-http1.ts';
 import { Http2Downstream } from './downstream-http2.ts';
 import { TcpDownstream } from './downstream-tcp.ts';
 import type { H2Options } from './http2/options.ts';
-import type { DrainableConnection, ListenerContext } from './listener-context.ts';
+import type { DrainableConnection, ListenerContext, RecentSlot } from './listener-context.ts';
 import { certificateHash, checkClientIdentity, formatXfcc, linkContextOptions } from './peer-identity.ts';
 import type { PeerInfo } from './peer-info.ts';
 import type { CounterSlot } from './telemetry/counters.ts';
@@ -61,6 +61,7 @@ export interface ListenerOptions {
 export class Listener implements ListenerContext {
   readonly connections = new Set<DrainableConnection>();
   readonly slots = new Map<string, CounterSlot>();
+  recentSlot: RecentSlot | null = null;
   private readonly server: net.Server;
   private readonly sniffing = new Set<net.Socket>();
 
@@ -128,7 +129,8 @@ export class Listener implements ListenerContext {
   acceptTunnel(socket: net.Socket, first: Buffer, service: string): void {
     const protocol = this.options.manager.protocolOf(service);
     const spec: ListenerSpec = { ...this.spec, kind: 'dependency', destination: service, protocol: protocol ?? 'http' };
-    const context: ListenerContext = { spec, connections: this.connections, slots: this.slots, acceptTunnel: () => {} };
+    const { connections, slots } = this;
+    const context: ListenerContext = { spec, connections, slots, recentSlot: null, acceptTunnel: () => {} };
     if (first.length > 0) this.sniff(socket, context, first);
     else this.accept(socket, context);
   }

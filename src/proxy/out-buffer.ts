@@ -8,6 +8,9 @@ const SLAB_BYTES = 16 * 1024;
 /** Bodies at least this long are passed on by reference: copying them would cost more than one more chunk. */
 const BY_REFERENCE_BYTES = 16 * 1024;
 
+/** Bodies up to this many bytes are copied one by one. */
+const BY_BYTE = 128;
+
 /** Scratch slabs not in use. Only connections with something to write in this turn hold one. */
 const freeSlabs: Buffer[] = [];
 const FREE_SLABS_KEPT = 64;
@@ -71,7 +74,10 @@ export class OutBuffer {
       return;
     }
     const at = this.reserve(length);
-    src.copy(this.buf, at, start, end);
+    const { buf } = this;
+    // `copy` makes a view of its source first; for a short piece that costs more than the bytes.
+    if (length > BY_BYTE) src.copy(buf, at, start, end);
+    else for (let from = start, to = at; from < end; ) buf[to++] = src[from++];
     this.n = at + length;
   }
 

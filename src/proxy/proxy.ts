@@ -1,3 +1,4 @@
+import { performance } from 'node:perf_hooks';
 import tls from 'node:tls';
 import { applyDelta } from '../model/compile.ts';
 import type { Protocol } from '../model/config.ts';
@@ -20,6 +21,7 @@ import { externalTlsConnector, linkConnector, plainConnector } from './connector
 import { Deadlines } from './deadlines.ts';
 import { DrainWatch } from './drain-watch.ts';
 import type { Exchange } from './exchange.ts';
+import { GRPC_CANCELLED, GRPC_UNAVAILABLE, httpToGrpcStatus } from './grpc-status.ts';
 import { APP_H2, LINK_H2, Listener, type ListenerOptions } from './listener.ts';
 import type { ListenerContext } from './listener-context.ts';
 import { balancerKey } from './load-balancers/balancer-key.ts';
@@ -28,6 +30,7 @@ import { linkContextOptions } from './peer-identity.ts';
 import { compileRouteTable, type RouteTable } from './route-table.ts';
 import { Router } from './router.ts';
 import { countBytes, countEnd, countHttp, createCounters } from './telemetry/counters.ts';
+import { GRPC_CALL } from './telemetry/http-durations.ts';
 import type { Taps } from './telemetry/taps.ts';
 import type { TraceRecorder } from './telemetry/trace-recorder.ts';
 import type { UpstreamPool } from './upstream.ts';
@@ -411,7 +414,8 @@ export class Proxies {
     const durationMs = nowMs - x.startedAtMs;
     const broken = brokeOff(x);
     countEnd(slot, x.status, x.grpcStatus, broken, durationMs, Math.max(0, x.tries - 1));
-    if (!x.tunnel) countHttp(slot, x.request.method, x.status, broken, durationMs);
+    if (x.grpc) countHttp(slot, GRPC_CALL, callStatus(x, broken), broken, durationMs);
+    else if (!x.tunnel) countHttp(slot, x.request.method, x.status, broken, durationMs);
     countBytes(slot, x.requestBytes, x.responseBytes);
     if (this.taps !== null) this.taps.see(x, nowMs);
     if (x.capture !== null) x.capture.release();
@@ -443,6 +447,13 @@ export class Proxies {
 function brokeOff({ flag, status, responseEnded }: Exchange): boolean {
   if (flag === '' || flag === 'DC' || flag === 'DPE') return false;
   return !responseEnded || status >= 500;
+}
+
+/** The gRPC status that the client saw, or makes of what it saw instead of one. */
+function callStatus({ grpcStatus, status }: Exchange, broken: boolean): number {
+  if (grpcStatus >= 0) return grpcStatus;
+  if (status === 0) return broken ? GRPC_UNAVAILABLE : GRPC_CANCELLED;
+  return httpToGrpcStatus(status);
 }
 
 /** Whose certificate a TLS listener shows: browsers must find host names in the gateway's, where peers look for an SVID. */

@@ -1,3 +1,4 @@
+import { performance } from 'node:perf_hooks';
 import type { EndpointState } from './cluster/endpoint.ts';
 import type { NoResponse as AttemptFailure, Outcome } from './cluster/outcome.ts';
 import { coarseMs } from './deadlines.ts';

@@ -1,3 +1,4 @@
+import { performance } from 'node:perf_hooks';
 /** Something that has bytes to write when the current turn of the event loop ends. */
 export interface Flushable {
   flush(): void;
@@ -5,6 +6,8 @@ export interface Flushable {
 
 let dirty: Flushable[] = [];
 let scheduled = false;
+/** When the current turn began, as far as anybody asked; NaN: nobody has. */
+let turnMs = Number.NaN;
 
 /**
  * Has `target.flush()` called once when this turn of the event loop ends. Everything that the turn's reads produced
@@ -14,6 +17,22 @@ let scheduled = false;
  */
 export function flushAtTurnEnd(target: Flushable): void {
   dirty.push(target);
+  schedule();
+}
+
+/**
+ * Monotonic milliseconds at the beginning of this turn of the event loop, or at the first call in it. For deadlines, of
+ * which a request arms a dozen: asking the clock each time costs more than the list they stand in.
+ */
+export function turnTimeMs(): number {
+  if (Number.isNaN(turnMs)) {
+    turnMs = performance.now();
+    schedule();
+  }
+  return turnMs;
+}
+
+function schedule(): void {
   if (scheduled) return;
   scheduled = true;
   setImmediate(flushAll);
@@ -21,6 +40,7 @@ export function flushAtTurnEnd(target: Flushable): void {
 
 function flushAll(): void {
   scheduled = false;
+  turnMs = Number.NaN;
   const batch = dirty;
   dirty = [];
   for (let i = 0; i < batch.length; i++) {

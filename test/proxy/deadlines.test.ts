@@ -21,7 +21,10 @@ describe('deadlines', () => {
 
   const setUp = () => {
     const begin = performance.now();
-    return { deadlines: new Deadlines(), since: (member: Member) => member.expired.map((at) => at - begin) };
+    return {
+      deadlines: new Deadlines(() => performance.now()),
+      since: (member: Member) => member.expired.map((at) => at - begin),
+    };
   };
 
   it('expires each member once, in order, when its time is up', () => {

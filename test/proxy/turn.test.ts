@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { flushAtTurnEnd } from '../../src/proxy/turn.ts';
+import { flushAtTurnEnd, turnTimeMs } from '../../src/proxy/turn.ts';
 
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 
@@ -45,5 +45,18 @@ describe('the end of a turn', () => {
       process.removeAllListeners('uncaughtException');
       for (const listener of before) process.on('uncaughtException', listener);
     }
+  });
+});
+
+describe('turn time', () => {
+  it('is one for the whole turn and the clock again in the next', async () => {
+    const first = turnTimeMs();
+    const until = performance.now() + 5;
+    while (performance.now() < until);
+    expect(turnTimeMs()).toBe(first);
+    await turn();
+    await turn();
+    const next = turnTimeMs();
+    expect(next - first).toBeGreaterThanOrEqual(5);
   });
 });
