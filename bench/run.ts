@@ -4,14 +4,20 @@ import path from 'node:path';
 import { compileBench } from './compile.ts';
 import { faults } from './faults.ts';
 import { memory } from './memory.ts';
+import { outbox } from './outbox.ts';
 import { peers } from './peers.ts';
 import { reload } from './reload.ts';
+import { shards } from './shards.ts';
 import { startup } from './startup.ts';
 import { root } from './support/mesh.ts';
 import { type Bench, type Section, toMarkdown } from './support/report.ts';
 import { telemetry } from './telemetry.ts';
+import { telemetryCost } from './telemetry-cost.ts';
 
-const BENCHES: Record<string, Bench> = { startup, reload, memory, compile: compileBench, faults, telemetry, peers };
+const BENCHES: Record<string, Bench> = {
+  ...{ startup, reload, memory, compile: compileBench, faults },
+  ...{ telemetry, 'telemetry-cost': telemetryCost, shards, outbox, peers },
+};
 
 const wanted = process.argv.slice(2);
 const unknown = wanted.filter((name) => !(name in BENCHES));

@@ -26,7 +26,7 @@ const NOT_MEASURED = { p50: Number.NaN, p99: Number.NaN };
 
 /** Runs a load and sets what it did against the CPU time that the proxy took meanwhile. */
 async function metered(
-  system: System,
+  system: Pick<System, 'pid'>,
   work: () => Promise<{ amount: number; seconds: number; p50?: number; p99?: number; errors: string[] }>,
 ): Promise<Sample> {
   const before = await cpuSeconds(system.pid);
@@ -44,6 +44,9 @@ async function metered(
     errors,
   };
 }
+
+/** What a load needs to run. */
+type LoadBed = Pick<Bed, 'dir' | 'cores'>;
 
 export interface WrkOptions {
   connections: number;
@@ -77,7 +80,7 @@ const WRK_DONE = `done = function(summary, latency)
 end
 `;
 
-async function wrk(bed: Bed, port: number, options: WrkOptions): Promise<{ report: WrkReport; errors: string[] }> {
+async function wrk(bed: LoadBed, port: number, options: WrkOptions): Promise<{ report: WrkReport; errors: string[] }> {
   const url = `http://127.0.0.1:${port}${options.path ?? '/'}`;
   let script = WRK_DONE;
   if (options.upload !== undefined) script += `wrk.method = 'POST'\nwrk.body = string.rep('x', ${options.upload})\n`;
@@ -103,7 +106,12 @@ request = function() i = i % #requests + 1; return requests[i] end
 }
 
 /** Requests a second over HTTP/1.1. */
-export function wrkRequests(bed: Bed, system: System, options: WrkOptions, port = system.h1!): Promise<Sample> {
+export function wrkRequests(
+  bed: LoadBed,
+  system: Pick<System, 'pid' | 'h1'>,
+  options: WrkOptions,
+  port = system.h1!,
+): Promise<Sample> {
   return metered(system, async () => {
     const { report, errors } = await wrk(bed, port, options);
     const least = BODY_BYTES[options.path ?? '/'] ?? JSON_BODY.length;
@@ -133,7 +141,7 @@ export function wrkUpload(bed: Bed, system: System, options: WrkOptions): Promis
   });
 }
 
-async function sinkTotal({ app }: Bed): Promise<number> {
+export async function sinkTotal({ app }: Pick<Bed, 'app'>): Promise<number> {
   const { body } = await get(app.sink, '/upload/total');
   return Number(body.toString());
 }

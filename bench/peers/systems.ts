@@ -54,7 +54,7 @@ export const BODY_BYTES: Record<string, number> = { [KILOBYTE]: 1 << 10, [BODY_6
 
 export async function startBackend(
   dir: string,
-  programs: Programs,
+  programs: Pick<Programs, 'backend'>,
   cores: Cores,
 ): Promise<{ app: AppPorts; direct: System }> {
   const own = path.join(dir, 'backend');

@@ -1,5 +1,5 @@
 import path from 'node:path';
-import { build } from 'esbuild';
+import { build, type Plugin } from 'esbuild';
 import { root } from './mesh.ts';
 
 /**
@@ -9,6 +9,7 @@ import { root } from './mesh.ts';
 export async function bundle<Name extends string>(
   dir: string,
   entries: Record<Name, string>,
+  plugins: Plugin[] = [],
 ): Promise<Record<Name, string>> {
   await build({
     absWorkingDir: root,
@@ -23,6 +24,7 @@ export async function bundle<Name extends string>(
     minifyWhitespace: true,
     minifySyntax: true,
     define: { 'process.env.NODE_ENV': '"production"' },
+    plugins,
     logLevel: 'warning',
   });
   const names = Object.keys(entries) as Name[];

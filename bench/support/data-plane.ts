@@ -8,7 +8,7 @@ import {
   openCertificateAuthority,
 } from '../../src/runtime/identity/certificate-authority.ts';
 import { type BoundSocket, bindSocket } from '../../src/runtime/network/bound-socket.ts';
-import { DataPlaneProcess } from '../../src/runtime/snapshot/data-plane-process.ts';
+import { type DataPlaneEvents, DataPlaneProcess } from '../../src/runtime/snapshot/data-plane-process.ts';
 import { disown, own, pin } from './processes.ts';
 
 /** A service of the measured mesh: one instance, whose application listens on `port`. */
@@ -20,6 +20,7 @@ export interface MeasuredService {
 
 export interface MeasuredMesh {
   readonly pid: number;
+  readonly process: DataPlaneProcess;
   /** What the data plane had to say; nothing if all went well. */
   readonly notices: readonly string[];
   /** Port of the client's listener that picks the service by its host. */
@@ -58,7 +59,8 @@ const CLIENT = 'client';
 
 /**
  * The product's own data-plane process, with this process in the daemon's place: the configuration is resolved and
- * compiled as the daemon does it, so that every default (timeouts, retries, tracing, counters) is on.
+ * compiled as the daemon does it, so that every default (timeouts, retries, trace context, counters) is on. Nobody looks
+ * at its requests until `process` is told so.
  * `client` depends on every service.
  */
 export async function startMeasuredMesh(
@@ -67,6 +69,7 @@ export async function startMeasuredMesh(
   core: string | null,
   services: Record<string, MeasuredService>,
   env: Record<string, string> = {},
+  events: Partial<DataPlaneEvents> = {},
 ): Promise<MeasuredMesh> {
   const notices: string[] = [];
   const child = new DataPlaneProcess(entry, { ...process.env, NODE_ENV: 'production', ...env }, 'ignore', {
@@ -77,6 +80,7 @@ export async function startMeasuredMesh(
     onEvents: () => {},
     onSpans: () => {},
     onDied: (reason) => notices.push(`error: the data plane ${reason}`),
+    ...events,
   });
   if (!(await child.ready())) throw new Error(`the data plane did not start: ${notices.join('; ')}`);
   own(child.pid);
@@ -161,6 +165,7 @@ export async function startMeasuredMesh(
   }
   return {
     pid: child.pid,
+    process: child,
     notices,
     outbound: portOf(`${CLIENT}-1/outbound`),
     dependency: (service) => portOf(`${CLIENT}-1/to/${service}`),

@@ -16,7 +16,7 @@ export interface BenchMesh {
   status(): Promise<{
     pid: number;
     dataPlanePids: number[];
-    services: { name: string; instances: { id: string; pid: number }[] }[];
+    services: { name: string; instances: { id: string; pid: number; outboundPort: number | null }[] }[];
   }>;
   save(config: string): Promise<void>;
   close(): Promise<void>;

@@ -7,7 +7,7 @@ import { jsonLine } from '../runtime/telemetry/event-text.ts';
 export default class Explain extends MeshCommand {
   static override summary = 'Say why a request went, or would go, where it does.';
   static override description =
-    'ID is that of a request (`mesh tap --json`) or of a trace, or the beginning of one. Without an ID the request is described by --from, --to, METHOD and PATH; nothing is sent. ' +
+    'ID is that of a request (`mesh tap --json`), of a trace or of a span that a service sent, or the beginning of one. Without an ID the request is described by --from, --to, METHOD and PATH; nothing is sent. ' +
     'Every decision is shown: listener, route with why earlier ones did not match, backend, endpoint with why others were skipped, identity, filters, TLS, timeouts and retries.';
   static override examples = [
     '$ mesh explain 4bf92f35',

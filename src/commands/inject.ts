@@ -55,9 +55,8 @@ export default class Inject extends MeshCommand {
       process.exitCode = this.unwrap(await runOwn(client, own, flags, this.locate(flags).baseDir));
       return;
     }
-    const request = this.unwrap(
-      await requestFor({ target: args.target, address: flags.address }, flags, await client.status()),
-    );
+    const given = { target: args.target, address: flags.address };
+    const request = this.unwrap(await requestFor(given, flags, () => client.status()));
     const status = this.unwrap(await client.inject(request));
     if (flags.json) this.printJson(status);
     else this.print(...injectionReport(status, this.style));

@@ -4,7 +4,7 @@ import { knownServices, parseWindow } from '../runtime/client/arguments.ts';
 import { MeshCommand } from '../runtime/client/base-command.ts';
 import { createRepaint } from '../runtime/client/repaint.ts';
 import { untilInterrupted } from '../runtime/client/signals.ts';
-import { renderStats } from '../runtime/client/traffic-view.ts';
+import { renderDrops, renderStats } from '../runtime/client/traffic-view.ts';
 
 const GROUPINGS = ['service', 'route', 'edge', 'subset'] satisfies StatGrouping[];
 
@@ -36,13 +36,19 @@ export default class Stat extends MeshCommand {
     const wanted = (row: StatRow) =>
       service === undefined || row.destination === service || (by === 'edge' && row.source === service);
     const repaint = createRepaint(process.stdout);
-    const show = (rows: StatRow[]) => {
+    const show = async (rows: StatRow[]) => {
       const chosen = rows.filter(wanted);
-      if (flags.json) this.printJson({ windowMs, by, rows: chosen }, flags.watch);
-      else if (flags.watch) repaint(renderStats(chosen, this.style, { by, columns: this.columns }));
-      else this.print(...renderStats(chosen, this.style, { by, columns: this.columns }));
+      const { traffic } = await client.status();
+      if (flags.json) {
+        this.printJson({ windowMs, by, rows: chosen, telemetryDropped: traffic.telemetryDropped }, flags.watch);
+        return;
+      }
+      const lines = renderStats(chosen, this.style, { by, columns: this.columns });
+      lines.push(...renderDrops(traffic, this.style));
+      if (flags.watch) repaint(lines);
+      else this.print(...lines);
     };
-    if (!flags.watch) show(await client.stats(windowMs, by));
-    else for await (const rows of client.watchStats(windowMs, untilInterrupted(), by)) show(rows);
+    if (!flags.watch) await show(await client.stats(windowMs, by));
+    else for await (const rows of client.watchStats(windowMs, untilInterrupted(), by)) await show(rows);
   }
 }

@@ -1,5 +1,6 @@
 import { Args, Flags } from '@oclif/core';
 import { PROTOCOLS } from '../model/tap-filter.ts';
+import { knownRoute } from '../runtime/client/arguments.ts';
 import { MeshCommand } from '../runtime/client/base-command.ts';
 import { untilInterrupted } from '../runtime/client/signals.ts';
 import { followTap } from '../runtime/client/tap.ts';
@@ -32,7 +33,7 @@ export default class Tap extends MeshCommand {
       helpValue: 'K=V',
       description: 'only with this request header',
     }),
-    route: Flags.string({ helpValue: 'NAME', description: 'only of this route' }),
+    route: Flags.string({ helpValue: 'ROUTE', description: 'only of this route' }),
     protocol: Flags.string({ options: [...PROTOCOLS], description: 'only this protocol' }),
     direction: Flags.string({
       options: ['outbound', 'inbound', 'both'],
@@ -60,6 +61,7 @@ export default class Tap extends MeshCommand {
   async run(): Promise<void> {
     const { args, flags } = await this.parse(Tap);
     const client = await this.connect(flags);
+    if (flags.route !== undefined) this.unwrap(knownRoute(await client.routes(), flags.route));
     const filter = this.unwrap(parseTapFilter(args.service, flags, await client.status()));
     const format = createTapFormat(this.style, { wide: flags.wide });
     const withHeaders = filter.showHeaders.length > 0;

@@ -1,4 +1,5 @@
 import { Args, Flags } from '@oclif/core';
+import { knownServices } from '../runtime/client/arguments.ts';
 import { MeshCommand } from '../runtime/client/base-command.ts';
 import {
   explainNoTraces,
@@ -13,15 +14,15 @@ export default class Trace extends MeshCommand {
   static override summary = 'List traces of requests, or show one as a waterfall.';
   static override description =
     'Spans of the proxies and of services that send theirs over OTLP (they find the address in OTEL_EXPORTER_OTLP_ENDPOINT). ' +
-    'ID is a trace ID or the beginning of one. With --json a trace is OTLP/JSON.';
+    'ID is that of a trace, or of a request or span in it, or the beginning of one. With --json a trace is OTLP/JSON.';
   static override examples = [
     '$ mesh trace',
     '$ mesh trace --service orders --error --since 10m',
     '$ mesh trace 4bf92f35',
   ];
-  static override args = { id: Args.string({ description: 'a trace ID, or its beginning' }) };
+  static override args = { id: Args.string({ description: 'of a trace or a span, or its beginning' }) };
   static override flags = {
-    service: Flags.string({ helpValue: 'NAME', description: 'list: this service had a part in it' }),
+    service: Flags.string({ helpValue: 'SERVICE', description: 'list: this service had a part in it' }),
     error: Flags.boolean({ description: 'list: something failed in it' }),
     'min-duration': Flags.string({ helpValue: '100ms', description: 'list: it took at least so long' }),
     since: Flags.string({
@@ -50,6 +51,9 @@ export default class Trace extends MeshCommand {
         const { traffic } = await client.status();
         this.print(...renderTraces(traces, this.style, this.columns), ...renderTraceDrops(traffic, this.style));
       } else {
+        // One that is not of this mesh may have sent spans all the same.
+        if (flags.service !== undefined && flags.service !== 'gateway')
+          this.unwrap(knownServices(await client.status(), [flags.service]));
         const any = await client.traces({ service: '', errorsOnly: false, minDurationMs: 0, sinceMs: null, limit: 1 });
         this.remark(explainNoTraces(any.length > 0));
       }

@@ -312,12 +312,17 @@ function endpointsOf(service: ResolvedService, instances: readonly InstanceState
       subset,
       host: LOOPBACK,
       port: ports.inbound,
-      health: { host: application?.host ?? LOOPBACK, port: ports.app },
+      health: healthOf(application, ports.app),
       state,
       weight: weights[id] ?? weights[subset] ?? 1,
     });
   }
   return endpoints;
+}
+
+function healthOf(application: InstanceState['application'], port: number): Endpoint['health'] {
+  const at = { host: application?.host ?? LOOPBACK, port };
+  return application?.tls ? { ...at, tls: true } : at;
 }
 
 function externalEndpoint(service: string, { host, port }: { host: string; port: number }): Endpoint {

@@ -6,8 +6,10 @@ import { identityCodes } from './codes/identity.ts';
 import { injectionCodes } from './codes/injection.ts';
 import { injectionCommandCodes } from './codes/injection-command.ts';
 import { loadingCodes } from './codes/loading.ts';
+import { outboxCodes } from './codes/outbox.ts';
 import { resourceCodes } from './codes/resources.ts';
 import { routeCodes } from './codes/routes.ts';
+import { sagaCodes } from './codes/saga.ts';
 import { scaffoldCodes } from './codes/scaffold.ts';
 import { serviceCodes } from './codes/services.ts';
 import { telemetryCodes } from './codes/telemetry.ts';
@@ -26,7 +28,7 @@ export interface CodeRow {
 
 /**
  * Rows of one range. Ranges: C configuration (0xx loading, 1xx values, 2xx services, 3xx routes), R daemon, S state
- * directory, I identity, P processes, N network, U usage, T telemetry, D resources, J injections. A code keeps its meaning for ever; one that is no longer
+ * directory, I identity, P processes, N network, U usage, T telemetry, D resources, O outboxes, J injections. A code keeps its meaning for ever; one that is no longer
  * reported is not given again.
  */
 export type CodeTable<Range extends string> = Readonly<Record<`MESH-${Range}${number}`, CodeRow>>;
@@ -43,7 +45,9 @@ const TABLE = {
   ...networkCodes,
   ...injectionCommandCodes,
   ...resourceCodes,
+  ...outboxCodes,
   ...scaffoldCodes,
+  ...sagaCodes,
   ...telemetryCodes,
   ...usageCodes,
   ...explainCodes,

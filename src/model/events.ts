@@ -21,6 +21,7 @@ export interface RequestEvent {
   protocol: 'http' | 'http2' | 'grpc' | 'tcp';
   method: string;
   authority: string;
+  /** With the query, but for the values of secret parameters. */
   path: string;
   /** Name of the route that chose the backend: the service's, or the gateway's where that names a subset. Empty: none did. */
   route: string;

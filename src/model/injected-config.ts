@@ -1,7 +1,7 @@
 import type { Protocol } from './config.ts';
 import type { Takeover } from './injection.ts';
-import { resolveConfig } from './resolve.ts';
-import type { Backend, ResolvedConfig, ResolvedRoute, ResolvedService } from './resolved.ts';
+import { resolveAlone } from './resolve.ts';
+import type { Backend, HealthCheck, ResolvedConfig, ResolvedRoute, ResolvedService } from './resolved.ts';
 
 /** One injection as far as the configuration is concerned; there is at most one for each service. */
 export interface InjectedService {
@@ -61,15 +61,20 @@ export function withInjections(config: ResolvedConfig, injected: readonly Inject
   return { ...config, gateway, services };
 }
 
-/** As a service of the configuration that says nothing but its protocol. It may call every other one. */
+/** As a service of the configuration that says nothing but its protocol, so with its `defaults`. It may call every other one. */
 function newService(config: ResolvedConfig, { service, protocol }: InjectedService): ResolvedService {
-  const written = { version: 1, name: config.name, services: { [service]: { command: [service], protocol } } };
-  const resolved = resolveConfig(written, { baseDir: config.baseDir });
-  if (!resolved.ok) throw new Error(`${service} is no service: ${resolved.problems[0].message}`);
-  const made = resolved.value.services[service];
+  const made = resolveAlone(service, { protocol }, config);
   // Nothing of it stands in the configuration.
   const routes = made.routes.map((route) => ({ ...route, path: '' }));
-  return { ...made, routes, command: null, subsets: [{ name: SUBSET, env: {}, command: null, replicas: 1 }] };
+  // A path that the services of the file have, or gRPC's health service, is not asked of one that is not among them.
+  const healthCheck = made.healthCheck && connectionCheck(made.healthCheck);
+  return {
+    ...made,
+    routes,
+    healthCheck,
+    command: null,
+    subsets: [{ name: SUBSET, env: {}, command: null, replicas: 1 }],
+  };
 }
 
 function withSubset(config: ResolvedConfig, known: ResolvedService, { service, protocol, share }: InjectedService) {
@@ -81,8 +86,17 @@ function withSubset(config: ResolvedConfig, known: ResolvedService, { service, p
   };
   if (share === 'aside' || share === 'joined' || share.kind !== 'all') return changed;
   // Alone, it may speak what it likes, and what was outside of the mesh is inside now.
-  return { ...changed, protocol, external: null, task: false };
+  return { ...changed, protocol, healthCheck: checkFor(known.healthCheck, protocol), external: null, task: false };
 }
+
+/** A check that is a request in another protocol than the process speaks asks only whether it accepts connections. */
+function checkFor(check: HealthCheck | null, protocol: Protocol): HealthCheck | null {
+  if (check === null || check.action.kind === 'tcp') return check;
+  const speaks = check.action.kind === 'grpc' ? protocol === 'grpc' : protocol !== 'tcp';
+  return speaks ? check : connectionCheck(check);
+}
+
+const connectionCheck = (check: HealthCheck): HealthCheck => ({ ...check, action: { kind: 'tcp' } });
 
 interface Rerouting {
   readonly service: string;

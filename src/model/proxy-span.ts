@@ -10,6 +10,7 @@ import {
   stringAttribute,
   unixNano,
 } from './otlp.ts';
+import { fieldSet, REDACTED_FIELDS, redactQuery } from './redact.ts';
 
 /**
  * One request as one proxy saw it, as it travels from a data plane to the daemon and lies in the store. Far smaller than
@@ -39,7 +40,7 @@ export interface ProxySpan {
   method: string;
   scheme: string;
   authority: string;
-  /** With the query. */
+  /** With the query, but for the values of secret parameters. */
   path: string;
   /** Name of the route, and the path that its match asks for; empty where there is none. */
   route: string;
@@ -70,6 +71,9 @@ export interface ProxySpan {
 /** By it spans of proxies are told from those of services. */
 export const PROXY_SCOPE: Scope = { name: 'localmesh.proxy' };
 
+/** What an older version stored has its secret parameters still. */
+const USUAL_FIELDS = fieldSet(REDACTED_FIELDS);
+
 const KNOWN_METHODS: ReadonlySet<string> = new Set([
   ...['CONNECT', 'DELETE', 'GET', 'HEAD', 'OPTIONS', 'PATCH', 'POST', 'PUT', 'TRACE'],
 ]);
@@ -83,6 +87,10 @@ const GRPC_CODES = [
 
 /** Those that are the server's fault (semantic conventions for gRPC): UNKNOWN, DEADLINE_EXCEEDED, UNIMPLEMENTED, INTERNAL, UNAVAILABLE, DATA_LOSS. */
 const GRPC_SERVER_ERRORS: ReadonlySet<number> = new Set([2, 4, 12, 13, 14, 15]);
+
+/** Whether the conventions call it an error: what is the client's own mistake is none of the server's. */
+export const isGrpcError = (code: number, server: boolean): boolean =>
+  server ? GRPC_SERVER_ERRORS.has(code) : code !== 0;
 
 export const grpcCodeName = (code: number): string => GRPC_CODES[code] ?? String(code);
 
@@ -128,8 +136,7 @@ export function proxySpanError(span: ProxySpan): string {
   if (flags !== '' && flags !== 'DC' && status === 0) return flags;
   if (span.protocol === 'tcp') return flags === 'DC' ? '' : flags;
   if (grpcStatus !== null) {
-    const failed = server ? GRPC_SERVER_ERRORS.has(grpcStatus) : grpcStatus !== 0;
-    return failed ? grpcCodeName(grpcStatus) : '';
+    return isGrpcError(grpcStatus, server) ? grpcCodeName(grpcStatus) : '';
   }
   return status >= (server ? 500 : 400) ? String(status) : '';
 }
@@ -150,7 +157,7 @@ function attributesOf(span: ProxySpan, server: boolean, error: string): KeyValue
       text('url.path', withoutQuery(span.path));
       text('url.scheme', span.scheme);
     }
-    if (!server) text('url.full', `${span.scheme}://${span.authority}${redactQuery(span.path)}`);
+    if (!server) text('url.full', `${span.scheme}://${span.authority}${redactQuery(span.path, USUAL_FIELDS)}`);
     text('http.route', span.routePath);
     count('http.response.status_code', span.status);
     if (!server) count('http.request.resend_count', span.retries);
@@ -162,7 +169,11 @@ function attributesOf(span: ProxySpan, server: boolean, error: string): KeyValue
   if (span.protocol === 'grpc') {
     text('rpc.system.name', 'grpc');
     text('rpc.method', grpcMethod(span));
-    if (span.grpcStatus !== null) text('rpc.status_code', grpcCodeName(span.grpcStatus));
+    if (span.grpcStatus !== null) {
+      text('rpc.response.status_code', grpcCodeName(span.grpcStatus));
+      // Its name in the conventions up to 1.38, which tools still look for.
+      text('rpc.status_code', grpcCodeName(span.grpcStatus));
+    }
   }
   const [host, port] = splitAuthority(span.authority);
   text('server.address', host);
@@ -180,26 +191,9 @@ function attributesOf(span: ProxySpan, server: boolean, error: string): KeyValue
   return list;
 }
 
-function withoutQuery(path: string): string {
+export function withoutQuery(path: string): string {
   const query = path.indexOf('?');
   return query < 0 ? path : path.slice(0, query);
-}
-
-/** Parameters that are known to carry credentials; their values do not go into traces. */
-const SECRET_PARAMETER =
-  /^(.*(token|secret|passw(or)?d|signature|credential|api[_-]?key).*|awsaccesskeyid|sig|code|key|auth)$/i;
-
-function redactQuery(path: string): string {
-  const query = path.indexOf('?');
-  if (query < 0) return path;
-  const pairs = path
-    .slice(query + 1)
-    .split('&')
-    .map((pair) => {
-      const equals = pair.indexOf('=');
-      return equals > 0 && SECRET_PARAMETER.test(pair.slice(0, equals)) ? `${pair.slice(0, equals)}=REDACTED` : pair;
-    });
-  return `${path.slice(0, query)}?${pairs.join('&')}`;
 }
 
 /** Host and port; 0: none is named. */

@@ -220,6 +220,32 @@ function unescaped(written: string, depth: number): string {
   return text;
 }
 
+// -- queries --------------------------------------------------------------------------------------------------------
+
+/** Parameters that are known to carry credentials, beyond the fields: signatures of storage services, codes of OAuth. */
+const SECRET_PARAMETER =
+  /^(.*(token|secret|passw(or)?d|signature|credential|api[_-]?key).*|awsaccesskeyid|sig|code|key|auth)$/i;
+
+/**
+ * A request's path without the values of secret parameters of its query. They become `REDACTED`, as OpenTelemetry has it
+ * for `url.full`.
+ */
+export function redactQuery(path: string, fields: ReadonlySet<string>): string {
+  const query = path.indexOf('?');
+  if (query < 0) return path;
+  let changed = false;
+  const parts = path.slice(query + 1).split(/([&;])/);
+  for (const [i, pair] of parts.entries()) {
+    const equals = pair.indexOf('=');
+    if (equals <= 0) continue;
+    const name = decoded(pair.slice(0, equals));
+    if (!SECRET_PARAMETER.test(name) && !isSecretName(name, fields)) continue;
+    parts[i] = `${pair.slice(0, equals)}=REDACTED`;
+    changed = true;
+  }
+  return changed ? `${path.slice(0, query)}?${parts.join('')}` : path;
+}
+
 // -- forms --------------------------------------------------------------------------------------------------------
 
 function redactForm(text: string, fields: ReadonlySet<string>): string {

@@ -69,9 +69,19 @@ function resolved(written: MeshConfig, baseDir: string): ResolvedConfig {
     telemetry: resolveTelemetry(config, baseDir),
     gateway: config.gateway === undefined ? null : resolveGateway(config),
     tracing: resolveTracing(config.telemetry ?? {}),
+    defaults: config.defaults ?? {},
     services,
     baseDir,
   };
+}
+
+/** A service that is not in the file, as if it stood there and said so much. */
+export function resolveAlone(
+  name: string,
+  service: ServiceConfig,
+  { defaults, baseDir }: ResolvedConfig,
+): ResolvedService {
+  return resolveService(name, { version: 1, name, defaults, services: { [name]: service } }, baseDir);
 }
 
 function resolveService(name: string, config: MeshConfig, baseDir: string): ResolvedService {

@@ -1,4 +1,4 @@
-import type { DependencyCondition, Protocol, RetryCondition } from './config.ts';
+import type { DefaultsConfig, DependencyCondition, Protocol, RetryCondition } from './config.ts';
 import type { BrokerKind } from './resource-config.ts';
 
 /**
@@ -14,6 +14,8 @@ export interface ResolvedConfig {
   telemetry: ResolvedTelemetry;
   gateway: ResolvedGateway | null;
   tracing: ResolvedTracing;
+  /** As written: what every service has that says nothing else, also one that comes later. */
+  defaults: DefaultsConfig;
   /** In order of declaration. */
   services: Record<string, ResolvedService>;
   /** Directory of the config file; the mesh's `.mesh/` is beside it. */

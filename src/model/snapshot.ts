@@ -95,7 +95,7 @@ export interface Endpoint {
   /** Port of the inbound listener (mesh), or of the service itself (external). */
   port: number;
   /** Where active health checks go: the application itself. */
-  health: { host: string; port: number };
+  health: { host: string; port: number /** It insists on TLS, with whatever certificate. */; tls?: true };
   state: EndpointState;
   weight: number;
 }

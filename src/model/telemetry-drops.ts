@@ -2,7 +2,7 @@
 const DROPS = {
   taps: ['request for a tap', 'requests for taps'],
   access_log: ['line of an access log', 'lines of access logs'],
-  spans: ['span of a proxy', 'spans of proxies'],
+  spans: ['trace or span of a proxy', 'traces or spans of proxies'],
   trace_store: ['span that could not be stored', 'spans that could not be stored'],
   trace_export: ['span that could not be exported', 'spans that could not be exported'],
   metric_export: ['metric point that could not be exported', 'metric points that could not be exported'],
@@ -10,7 +10,7 @@ const DROPS = {
 
 export type TelemetryDrop = keyof typeof DROPS;
 
-/** `12 spans of proxies, 1 line of an access log`; empty where nothing was left out. */
+/** `12 traces or spans of proxies, 1 line of an access log`; empty where nothing was left out. */
 export function describeDrops(dropped: Readonly<Record<string, number>>, only?: readonly TelemetryDrop[]): string {
   return Object.entries(DROPS)
     .filter(([what]) => (dropped[what] ?? 0) > 0 && (only === undefined || only.includes(what as TelemetryDrop)))

@@ -42,6 +42,8 @@ export interface ClusterQuery {
 export interface TapSpec {
   id: number;
   filter: TapFilter;
+  /** It is read by people: under full load it gets fewer, so that traffic pays less for being looked at. */
+  live?: boolean;
 }
 
 export type FromDataPlane =
@@ -59,7 +61,7 @@ export type FromDataPlane =
   | { type: 'events'; batches: { tap: number; batch: TapBatch }[] }
   /** Null: there is no such service. */
   | { type: 'view'; id: number; view: ClusterView | null }
-  /** Spans for traces, and how many had to be left out since the last time. */
+  /** Spans for traces, and how many of them, or whole traces, had to be left out since the last time. */
   | { type: 'spans'; spans: ProxySpan[]; dropped: number };
 
 /** What a data plane has done since it started. */

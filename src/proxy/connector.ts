@@ -96,9 +96,16 @@ export function externalTlsConnector(
 }
 
 /**
- * TLS to an injected application that insists on it. Whose certificate it shows is not asked: it is made for another
- * name, or by nobody, and who the application is was settled by whoever injected it.
+ * For connections to an injected application that insists on TLS. Whose certificate it shows is not asked: it is made
+ * for another name, or by nobody, and who the application is was settled by whoever injected it.
  */
+export const applicationTls = (host: string): tls.ConnectionOptions => ({
+  servername: net.isIP(host) ? 'localhost' : host,
+  rejectUnauthorized: false,
+  checkServerIdentity: () => undefined,
+});
+
+/** TLS to an injected application. */
 export function localTlsConnector(
   host: string,
   port: number,
@@ -112,10 +119,8 @@ export function localTlsConnector(
         host,
         port,
         ...SOCKET_OPTIONS,
-        servername: net.isIP(host) ? 'localhost' : host,
+        ...applicationTls(host),
         ALPNProtocols: [protocol],
-        rejectUnauthorized: false,
-        checkServerIdentity: () => undefined,
       });
       settle(socket, 'secureConnect', timeoutMs, done, () =>
         protocol === 'http/1.1' || socket.alpnProtocol === 'h2'

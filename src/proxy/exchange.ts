@@ -16,6 +16,8 @@ import type { BodyCapture } from './telemetry/body-capture.ts';
 import type { CounterSlot } from './telemetry/counters.ts';
 import type { UpstreamPool } from './upstream.ts';
 
+/** Longest silence of an upgraded connection of which one side has ended. */
+const HALF_CLOSED_IDLE_MS = 5_000;
 /** A body of at most this many bytes is kept so that the request can be tried again. */
 const REPLAY_BYTES = 64 * 1024;
 
@@ -195,7 +197,7 @@ export class Exchange {
     const bytes = end - start;
     this.requestBytes += bytes;
     if (this.capture !== null) this.capture.onRequest(buf, start, end);
-    if (last) this.requestEnded = true;
+    if (last) this.endRequest();
     this.touch();
     const up = this.upConn;
     if (up === null) {
@@ -220,7 +222,7 @@ export class Exchange {
 
   onRequestTrailers(trailers: Headers): void {
     if (this.finished) return;
-    this.requestEnded = true;
+    this.endRequest();
     this.requestTrailers = trailers;
     this.upConn?.sendTrailers(this, trailers);
   }
@@ -400,10 +402,28 @@ export class Exchange {
     if (this.idleMs > 0) this.arm('idle', this.idleMs);
   }
 
+  private endRequest(): void {
+    this.requestEnded = true;
+    if (this.tunnel) this.hurryOtherSide();
+  }
+
+  /**
+   * A client of an upgraded protocol that ended its side has nearly always gone (WebSocket has its own way to say goodbye),
+   * and many servers do not look: what is still under way goes on, but silence ends it. TCP may stay half-closed.
+   */
+  private hurryOtherSide(): void {
+    if (this.request.protocol === null) return;
+    if (this.idleMs === 0 || this.idleMs > HALF_CLOSED_IDLE_MS) this.idleMs = HALF_CLOSED_IDLE_MS;
+    this.touch();
+  }
+
   private endResponse(): void {
     this.responseEnded = true;
     // A tunnel lives until both directions have ended; for HTTP the response's end is the exchange's.
-    if (this.tunnel && !this.requestEnded) return;
+    if (this.tunnel && !this.requestEnded) {
+      this.hurryOtherSide();
+      return;
+    }
     this.downConn.release(this);
     this.finish();
   }

@@ -1,6 +1,7 @@
 import { hexDigit } from './matcher.ts';
 import type { Headers } from './message.ts';
 
+export const GRPC_CANCELLED = 1;
 const GRPC_UNKNOWN = 2;
 export const GRPC_DEADLINE_EXCEEDED = 4;
 const GRPC_PERMISSION_DENIED = 7;

@@ -380,8 +380,9 @@ export class Proxies {
         this.checkers.delete(name);
         continue;
       }
+      const peer = { tls: spec.tls ? { servername: spec.host ?? undefined } : null, authority: spec.host };
       if (checker !== undefined) {
-        checker.reconcile(spec.endpoints, spec.healthCheck);
+        checker.reconcile(spec.endpoints, spec.healthCheck, peer);
         continue;
       }
       const created = new HealthChecker(
@@ -395,7 +396,7 @@ export class Proxies {
             healthy ? `${endpoint} passes its health check again` : `${endpoint} fails its health check: ${reason}`,
           );
         },
-        { tls: spec.tls ? { servername: spec.host ?? undefined } : null, authority: spec.host },
+        peer,
       );
       this.checkers.set(name, created);
       created.reconcile(spec.endpoints);

@@ -53,6 +53,21 @@ export class Router implements ExchangeOwner {
     this.attempt(x);
   }
 
+  /**
+   * The process of a takeover died while the request was on its way there, and its subset stands aside or is gone: the
+   * others get it, as they get new ones. False: the request is where it belongs.
+   */
+  private leaveSubset(x: Exchange): boolean {
+    const { spec } = x.cluster!;
+    const { backend } = x;
+    if (backend === null || backend.subset === null) return false;
+    const { subset } = backend;
+    const lives = spec.endpoints.some((each) => each.subset === subset && each.state === 'ready');
+    if (spec.subsets.includes(subset) && (subset !== spec.asideSubset || lives)) return false;
+    x.backend = { ...backend, subset: null };
+    return true;
+  }
+
   attemptFailed(x: Exchange, failure: AttemptFailure, message: string): void {
     if (x.finished) return;
     x.lastFailure = message;
@@ -136,7 +151,8 @@ export class Router implements ExchangeOwner {
       x.pool?.acquire(x);
       return;
     }
-    const endpoint = this.pick(x);
+    let endpoint = this.pick(x);
+    if (endpoint === null && this.leaveSubset(x)) endpoint = this.pick(x);
     if (endpoint !== null) {
       this.attemptAt(x, endpoint);
       return;

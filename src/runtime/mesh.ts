@@ -143,7 +143,7 @@ export class Mesh implements MeshControl {
       onTraffic: (totals, dataPlane) => this.telemetry.setTotals(dataPlane, totals),
       onCounters: (slots, dataPlane) => this.telemetry.fold(dataPlane, slots),
       onEvents: (batches) => this.telemetry.deliver(batches),
-      onSpans: (spans, dropped) => this.tracing.onProxySpans(spans, dropped),
+      onSpans: (spans, dropped) => this.tracing.onProxySpans(this.telemetry.withoutSecrets(spans), dropped),
       onNotice: (level, service, text) => this.tell(level, service, text),
     });
     this.databases = new MeshResources({

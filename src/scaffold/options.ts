@@ -6,6 +6,7 @@ import { Flags } from '@oclif/core';
  */
 export const TEMPLATE_OPTIONS = {
   lang: { choices: ['typescript'], description: 'grpc-service: language of the project' },
+  relay: { choices: ['wal', 'polling'], description: 'outbox: how it learns of events' },
 } as const satisfies Record<string, { choices: readonly string[]; description: string }>;
 
 export const templateFlags = Object.fromEntries(

@@ -20,8 +20,13 @@ const CONNECT_TIMEOUT_MS = 5_000;
 export function openDatabase(url: string, log: Log, poolSize = 10): Database {
   const settings = { connectionString: url, connectionTimeoutMillis: CONNECT_TIMEOUT_MS };
   const pool = new pg.Pool({ ...settings, max: poolSize });
-  // An idle connection that breaks; the next query gets another one.
-  pool.on('error', (error) => log.warn('database connection lost', { error: error.message }));
+  // A connection that breaks, idle or between two statements of a transaction; nobody else would hear it, and an error
+  // that nobody hears ends the process. The next statement fails, the next query gets another connection.
+  pool.on('connect', (client) => {
+    client.on('error', (error) => log.warn('database connection lost', { error: error.message }));
+  });
+  // The pool repeats those of idle connections.
+  pool.on('error', () => {});
   return {
     pool,
     query: pool.query.bind(pool) as Queryable['query'],

@@ -11,6 +11,7 @@ const flag = (name: string, extra: Partial<CommandWords['flags'][number]> = {}) 
   summary: `the [${name}]: it's "that"`,
   takesValue: false,
   options: [],
+  names: null,
   ...extra,
 });
 
@@ -18,6 +19,16 @@ const commands: CommandWords[] = [
   { name: 'certs', summary: 'Show certificates.', flags: [flag('json')], words: [], takesService: false },
   { name: 'certs rotate', summary: "Issue new ones; it's quick.", flags: [], words: [], takesService: true },
   { name: 'completion', summary: 'A script.', flags: [], words: ['bash', 'zsh', 'fish'], takesService: false },
+  {
+    name: 'tap',
+    summary: 'Requests.',
+    flags: [
+      flag('to', { takesValue: true, names: 'services' }),
+      flag('route', { takesValue: true, char: 'r', names: 'routes' }),
+    ],
+    words: [],
+    takesService: false,
+  },
   {
     name: 'wait',
     summary: 'Wait.',
@@ -37,11 +48,19 @@ async function offered(words: string[]): Promise<string[]> {
     null,
     2,
   );
+  const routes = JSON.stringify(
+    { routes: [{ table: 'orders', name: 'canary', matches: [{ name: 'no' }], source: '' }] },
+    null,
+    2,
+  );
   const script = `
-    mesh() { cat <<'END'
+    mesh() { if [[ $1 == routes ]]; then cat <<'END'
+${routes}
+END
+    else cat <<'END'
 ${status}
 END
-    }
+    fi; }
     source ${file}
     COMP_WORDS=(${words.map((word) => `'${word}'`).join(' ')})
     COMP_CWORD=${words.length - 1}
@@ -59,6 +78,8 @@ describe('the bash completion', () => {
     expect(await offered(['mesh', 'wait', '--f'])).toEqual(['--for', '--follow']);
     expect(await offered(['mesh', 'wait', '--for', 'r'])).toEqual(['ready']);
     expect(await offered(['mesh', 'wait', 'o'])).toEqual(['orders']);
+    expect(await offered(['mesh', 'tap', '--to', ''])).toEqual(['orders']);
+    expect(await offered(['mesh', 'tap', '-r', ''])).toEqual(['canary']);
   });
 });
 
@@ -68,6 +89,8 @@ describe.each(['zsh', 'fish'] as const)('the %s completion', (shell) => {
     for (const word of ['certs', 'rotate', 'completion', 'wait']) expect(script).toContain(word);
     expect(script).toContain(shell === 'zsh' ? '--for[' : '-l for');
     expect(script).toContain('ready completed');
+    expect(script).toContain(shell === 'zsh' ? ':to:_mesh_services' : "-l to -x -a '(__mesh_services)'");
+    expect(script).toContain(shell === 'zsh' ? ':route:_mesh_routes' : "-l route -s r -x -a '(__mesh_routes)'");
   });
 
   it('is valid where the shell is installed', (context) => {

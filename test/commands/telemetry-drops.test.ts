@@ -3,6 +3,7 @@ import { checkTelemetry } from '../../src/runtime/client/doctor/telemetry.ts';
 import { renderNotice } from '../../src/runtime/client/plain-view.ts';
 import { createStyle } from '../../src/runtime/client/style.ts';
 import { renderTraceDrops } from '../../src/runtime/client/trace-view.ts';
+import { renderDrops } from '../../src/runtime/client/traffic-view.ts';
 import { shopStatus } from '../runtime/control/fake-mesh.ts';
 
 const plain = createStyle(false);
@@ -14,7 +15,15 @@ describe('what telemetry had to leave out', () => {
     expect(renderTraceDrops(traffic({ taps: 5, access_log: 1 }), plain)).toEqual([]);
     expect(renderTraceDrops(traffic({ spans: 3, trace_export: 2, taps: 5 }), plain)).toEqual([
       '',
-      'left out since the mesh was started: 3 spans of proxies, 2 spans that could not be exported; traces may have gaps',
+      'left out since the mesh was started: 3 traces or spans of proxies, 2 spans that could not be exported; traces may have gaps',
+    ]);
+  });
+
+  it('stands below the statistics, which count all the same', () => {
+    expect(renderDrops(traffic({}), plain)).toEqual([]);
+    expect(renderDrops(traffic({ spans: 3, taps: 1 }), plain)).toEqual([
+      '',
+      'left out since the mesh was started: 1 request for a tap, 3 traces or spans of proxies; the figures above count every request',
     ]);
   });
 

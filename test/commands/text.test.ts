@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { MeshStatus } from '../../src/model/status.ts';
 import { truncate } from '../../src/model/text.ts';
-import { knownServices, parseLogQuery, parseScale } from '../../src/runtime/client/arguments.ts';
+import { knownRoute, knownServices, parseLogQuery, parseScale } from '../../src/runtime/client/arguments.ts';
 import { createLogFormat, printable } from '../../src/runtime/client/log-view.ts';
 import { readinessOf } from '../../src/runtime/client/readiness.ts';
 import { renderProblem } from '../../src/runtime/client/render-problems.ts';
@@ -151,6 +151,14 @@ describe('arguments', () => {
   it('name services that there are', () => {
     expect(knownServices(shopStatus(), ['orders', 'inventory']).ok).toBe(true);
     expect(knownServices(shopStatus(), ['ordres'])).toMatchObject({ problems: [{ code: 'MESH-U103' }] });
+  });
+
+  it('name routes that there are', () => {
+    const routes = [{ name: 'canary' }, { name: 'main' }];
+    expect(knownRoute(routes, 'main').ok).toBe(true);
+    expect(knownRoute(routes, 'canry')).toMatchObject({
+      problems: [{ code: 'MESH-U102', message: 'there is no route `canry`', hint: expect.stringContaining('canary') }],
+    });
   });
 });
 

@@ -334,7 +334,7 @@ describe('the commands', () => {
     ]);
     expect(stat.stdout).toMatch(/^FROM +TO .*\ngateway +orders/);
     expect(stat.stdout).not.toContain('inventory');
-    expect(JSON.parse(json.stdout)).toEqual({ windowMs: 60_000, by: 'service', rows: mesh.rows });
+    expect(JSON.parse(json.stdout)).toEqual({ telemetryDropped: {}, windowMs: 60_000, by: 'service', rows: mesh.rows });
     expect(graph.stdout).toContain('flowchart LR');
     expect(mesh.calls).toEqual(
       expect.arrayContaining(['stats 300000 edge', 'stats 60000 service', 'stats 60000 edge']),

@@ -132,14 +132,25 @@ describe('mesh inject', () => {
     const process = await mine(mesh);
     await inject(mesh, String(process.port), '--as', 'orders', '--takeover');
     await eventually(async () => (await stateOf(mesh, 'orders-1')) === 'stopped');
+    const during = load(mesh);
+    await during.progress(20);
+    const lookedAt = performance.now();
+    await stateOf(mesh, 'orders-injected-1');
+    const lookMs = performance.now() - lookedAt;
     await process.end('SIGKILL');
     const killedAt = performance.now();
-    await eventually(async () => (await stateOf(mesh, 'orders-injected-1')) === undefined, 1_500);
+    const diedMs = during.now();
+    await eventually(async () => (await stateOf(mesh, 'orders-injected-1')) === undefined, 10_000);
     const noticedMs = performance.now() - killedAt;
-    console.log(`a killed process was noticed after ${noticedMs.toFixed(0)} ms`);
-    // The goal is a second; tests share their machine.
-    expect(noticedMs).toBeLessThan(1_500);
+    console.log(`a killed process was gone after ${noticedMs.toFixed(0)} ms; one look took ${lookMs.toFixed(0)} ms`);
+    // A second, and what a machine that is busy with other tests adds: a look takes a few milliseconds by itself.
+    expect(noticedMs).toBeLessThan(1_000 + 10 * lookMs);
     expect(await ordersVersion(mesh)).toBe('');
+    await during.progress(20);
+    // What it had begun is lost with it; what came later waits for the mesh's own.
+    const { failures, slowestMs } = await during.stop();
+    console.log(`${failures.length} requests were lost with it; the slowest took ${slowestMs.toFixed(0)} ms`);
+    expect(failures.filter(({ beganMs }) => beganMs > diedMs)).toEqual([]);
   });
 
   it('takes a sticky one in again when it is back on its port', async () => {

@@ -232,6 +232,39 @@ describe('withInjections', () => {
     expect(clusters.pay).toMatchObject({ tls: false, spiffeId: 'spiffe://shop.local/ns/default/sa/pay' });
     expect(clusters.pay.endpoints.map(({ id }) => id)).toContain('pay-injected-1');
   });
+
+  it('gives a new service the defaults of the file', () => {
+    const config = resolved({
+      version: 1,
+      name: 'shop',
+      defaults: {
+        timeouts: { request: '7s', connect: '900ms' },
+        retries: { attempts: 5 },
+        loadBalancer: 'least-request',
+        parking: { timeout: '3s' },
+        healthCheck: { http: '/healthz', interval: '2s' },
+      },
+      services: { web: { command: 'x' } },
+    });
+    const { legacy, web } = withInjections(config, [{ service: 'legacy', protocol: 'http', share: 'joined' }]).services;
+    const { loadBalancer, parking, connectTimeoutMs } = web;
+    expect(legacy).toMatchObject({ loadBalancer, parking, connectTimeoutMs });
+    expect(legacy.routes[0]).toMatchObject({ timeouts: { requestMs: 7_000 }, retries: web.routes[0].retries });
+    // Of the check only that there is one: the path is one that the file's own services have.
+    expect(legacy.healthCheck).toEqual({ ...web.healthCheck, action: { kind: 'tcp' } });
+  });
+
+  it('checks the health of a process that takes over in a way that it can answer', () => {
+    const config = resolved({
+      version: 1,
+      name: 'shop',
+      services: { orders: { command: 'x', healthCheck: { http: '/healthz' } } },
+    });
+    const check = (protocol: InjectedService['protocol']) =>
+      withInjections(config, [{ service: 'orders', protocol, share: { kind: 'all' } }]).services.orders.healthCheck;
+    expect(check('http')).toEqual(config.services.orders.healthCheck);
+    expect(check('tcp')?.action).toEqual({ kind: 'tcp' });
+  });
 });
 
 describe('a subset that stands aside', () => {

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { fieldSet, REDACTED_FIELDS, redactText, redactValue } from '../../src/model/redact.ts';
+import { fieldSet, REDACTED_FIELDS, redactQuery, redactText, redactValue } from '../../src/model/redact.ts';
 
 const FIELDS = fieldSet([...REDACTED_FIELDS, 'pin']);
 const json = (text: string) => redactText(text, 'application/json', FIELDS);
@@ -129,5 +129,25 @@ describe('secret fields of bodies', () => {
       json(text);
       expect(performance.now() - began).toBeLessThan(2_000);
     }
+  });
+});
+
+describe('secret parameters of a query', () => {
+  const query = (path: string) => redactQuery(path, FIELDS);
+
+  it('lose their values, and nothing else changes', () => {
+    fc.assert(
+      fc.property(secretKey, secretText, harmless, fc.constantFrom('&', ';'), (key, value, other, separator) => {
+        const [name, secret, plain] = [key, value, other].map(encodeURIComponent);
+        expect(query(`/a?b=${plain}${separator}${name}=${secret}${separator}user[${name}]=${secret}#x`)).toBe(
+          `/a?b=${plain}${separator}${name}=REDACTED${separator}user[${name}]=REDACTED`,
+        );
+      }),
+    );
+    for (const path of ['/', '/a?', '/a?b', '/password=1', '/a?=1', '/a?&&', '/a?b=%zz&c=%'])
+      expect(query(path)).toBe(path);
+    expect(query('/a?X-Amz-Signature=1&sig=2&code=3&%70in=4')).toBe(
+      '/a?X-Amz-Signature=REDACTED&sig=REDACTED&code=REDACTED&%70in=REDACTED',
+    );
   });
 });

@@ -17,6 +17,8 @@ export interface OutsiderOptions {
   env?: Record<string, string>;
   /** Default: a free one. */
   port?: number;
+  /** Where it listens. Default: 127.0.0.1. */
+  host?: string;
   /** Whom it runs as. Default: as the test. */
   account?: { uid: number; gid: number } | null;
 }
@@ -60,7 +62,7 @@ export async function startOutsider(argv: readonly string[], options: OutsiderOp
     });
   });
   const deadline = performance.now() + 20_000;
-  while (!(await accepts(port))) {
+  while (!(await accepts(port, options.host))) {
     if (performance.now() > deadline || child.exitCode !== null) throw new Error(`${argv.join(' ')}: ${output}`);
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
@@ -74,9 +76,9 @@ export async function startOutsider(argv: readonly string[], options: OutsiderOp
   };
 }
 
-export function accepts(port: number): Promise<boolean> {
+export function accepts(port: number, host = '127.0.0.1'): Promise<boolean> {
   return new Promise((resolve) => {
-    const socket = net.connect({ host: '127.0.0.1', port });
+    const socket = net.connect({ host, port });
     socket.once('connect', () => {
       socket.end().resume();
       resolve(true);

@@ -98,7 +98,14 @@ function busyStore() {
   status.services[1].instances[0] = { ...status.services[1].instances[0], state: 'ready', pid: 12, readyAfterMs: 90 };
   store.status(status);
   store.stats([
-    statRow({ source: 'gateway', destination: 'orders', route: 'api', requestsPerSecond: 12.5, p99Ms: 48 }),
+    statRow({
+      source: 'gateway',
+      destination: 'orders',
+      route: 'api',
+      gatewayRoute: 'api',
+      requestsPerSecond: 12.5,
+      p99Ms: 48,
+    }),
     statRow({ source: 'orders', destination: 'inventory', route: 'split', successRate: 0.9, failures: 10, tls: false }),
   ]);
   store.usage(new Map([['orders-1', { cpu: 0.25, memoryBytes: 50 * 1024 * 1024 }]]));
@@ -364,7 +371,8 @@ describe('the other views', () => {
     expect(frame()).toMatch(/wanted +75 %/);
     expect(frame()).toMatch(/seen +100 %/);
     await type('\u001b', 'j', '\r');
-    expect(frame()).toContain('its requests go on to the routes of orders');
+    expect(frame()).toMatch(/requests +12\.5\/s, 100 % ok/);
+    expect(frame()).toContain('they go on by the routes of orders, where they are seen too');
     await type('4');
     expect(frame()).toMatch(/gateway\n? *.*\n.*└─▸ orders +mTLS +12\.5/);
     expect(frame()).toMatch(/└─▸ inventory +plain +10\.0 +90 % +10/);

@@ -1,6 +1,7 @@
 import type tls from 'node:tls';
 import type { HealthCheck } from '../../model/resolved.ts';
 import type { Endpoint } from '../../model/snapshot.ts';
+import { applicationTls } from '../connector.ts';
 import { type Probe, probeEndpoint } from './health-probe.ts';
 
 /** Timers, injected so that thresholds and intervals are tested without waiting. */
@@ -14,11 +15,15 @@ const NODE_CLOCK: CheckClock = {
   clearTimeout: (timer) => clearTimeout(timer as NodeJS.Timeout),
 };
 
-export interface HealthCheckerOptions {
-  /** Options of TLS connections to the endpoints, null or absent: plain text. */
+/** How the endpoints of a cluster are reached. */
+export interface CheckedPeer {
+  /** Options of TLS connections to the endpoints, null or absent: plain text. Those that insist on TLS get it anyway. */
   readonly tls?: tls.ConnectionOptions | null;
   /** Host name to ask for; null or absent: the endpoint's address. */
   readonly authority?: string | null;
+}
+
+export interface HealthCheckerOptions extends CheckedPeer {
   readonly clock?: CheckClock;
   /** Numbers from [0, 1). */
   readonly random?: () => number;
@@ -43,22 +48,25 @@ export class HealthChecker {
   private readonly clock: CheckClock;
   private readonly random: () => number;
   private readonly probe: Probe;
+  private peer: CheckedPeer;
 
   /** @param onChange an endpoint's verdict changed; `reason` says why the last check failed, empty when it passed */
   constructor(
     readonly cluster: string,
     private spec: HealthCheck,
     private readonly onChange: (endpointId: string, healthy: boolean, reason: string) => void,
-    private readonly options: HealthCheckerOptions = {},
+    options: HealthCheckerOptions = {},
   ) {
     this.clock = options.clock ?? NODE_CLOCK;
     this.random = options.random ?? Math.random;
     this.probe = options.probe ?? probeEndpoint;
+    this.peer = options;
   }
 
   /** Brings the checks in line with a new snapshot. Only ready endpoints are checked: of the others it is known why they do not answer. */
-  reconcile(endpoints: readonly Endpoint[], spec: HealthCheck = this.spec): void {
+  reconcile(endpoints: readonly Endpoint[], spec: HealthCheck = this.spec, peer: CheckedPeer = this.peer): void {
     if (this.closed) return;
+    this.peer = peer;
     const actionChanged = JSON.stringify(spec.action) !== JSON.stringify(this.spec.action);
     this.spec = spec;
     const wanted = new Set<string>();
@@ -140,7 +148,8 @@ export class HealthChecker {
     );
     timer.unref();
     const { host, port } = check.endpoint.health;
-    const target = { host, port, tls: this.options.tls ?? null, authority: this.options.authority ?? null };
+    const tls = check.endpoint.health.tls ? applicationTls(host) : (this.peer.tls ?? null);
+    const target = { host, port, tls, authority: this.peer.authority ?? null };
     const failure = await this.probe(action, target, controller.signal);
     this.clock.clearTimeout(timer);
     // Ended meanwhile: the result is of an endpoint that nobody asks for any more.
@@ -182,5 +191,11 @@ interface EndpointCheck {
 }
 
 function isSameProcess(a: Endpoint, b: Endpoint): boolean {
-  return a.host === b.host && a.port === b.port && a.health.host === b.health.host && a.health.port === b.health.port;
+  return (
+    a.host === b.host &&
+    a.port === b.port &&
+    a.health.host === b.health.host &&
+    a.health.port === b.health.port &&
+    a.health.tls === b.health.tls
+  );
 }

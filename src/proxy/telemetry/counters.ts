@@ -116,7 +116,7 @@ export function countEnd(
   if (status !== 0) record(slot.latency, durationMs);
 }
 
-/** The same request by its method and status: for HTTP, where it is no tunnel. */
+/** The same request by its method and status, as `countDuration` has them: for HTTP, where it is no tunnel, and gRPC. */
 export function countHttp(
   slot: CounterSlot,
   method: string,

@@ -1,6 +1,8 @@
 /**
- * Durations by method and status, for OpenTelemetry's `http.server.request.duration` and `http.client.request.duration`:
- * those two attributes are what the conventions ask for, and they are known only here, where the request ends.
+ * Durations by method and status, for OpenTelemetry's `http.server.request.duration` and `http.client.request.duration`,
+ * and of gRPC calls by status, for `rpc.server.call.duration` and `rpc.client.call.duration`: those attributes are what
+ * the conventions ask for, and they are known only here, where the request ends. The methods of gRPC are not told apart:
+ * they are whatever clients send.
  */
 
 /** Upper bounds, in seconds, that the semantic conventions advise. */
@@ -19,6 +21,10 @@ export const COUNTED_METHODS = [
 ] as const;
 const METHOD_NUMBERS: ReadonlyMap<string, number> = new Map(COUNTED_METHODS.map((name, i) => [name, i]));
 const OTHER_METHOD = COUNTED_METHODS.length - 1;
+/** Stands for the method of a gRPC call. */
+export const GRPC_CALL = 'grpc';
+const GRPC_NUMBER = COUNTED_METHODS.length;
+const NAMES: readonly string[] = [...COUNTED_METHODS, GRPC_CALL];
 
 /** An application may invent statuses; pairs beyond this share one place. */
 const MOST_KEYS = 100;
@@ -29,13 +35,18 @@ export const OVERFLOW_KEY = -1;
 export type HttpDurations = Map<number, Float64Array>;
 
 export interface DurationKey {
+  /** Or `GRPC_CALL`. */
   method: string;
-  /** 0: there was no response. */
+  /** Of HTTP; 0: there was no response. Of gRPC for a gRPC call. */
   status: number;
   broken: boolean;
 }
 
-/** @param durations of one slot; changed in place */
+/**
+ * @param durations of one slot; changed in place
+ * @param method of HTTP, or `GRPC_CALL`
+ * @param status of HTTP, 0 where there was no response; of gRPC for a gRPC call
+ */
 export function countDuration(
   durations: HttpDurations,
   method: string,
@@ -43,7 +54,7 @@ export function countDuration(
   broken: boolean,
   durationMs: number,
 ): void {
-  const number = METHOD_NUMBERS.get(method) ?? OTHER_METHOD;
+  const number = method === GRPC_CALL ? GRPC_NUMBER : (METHOD_NUMBERS.get(method) ?? OTHER_METHOD);
   let key = (number * 1_000 + (status > 999 ? 999 : status)) * 2 + (broken ? 1 : 0);
   let numbers = durations.get(key);
   if (numbers === undefined) {
@@ -64,7 +75,7 @@ export function durationKey(key: number): DurationKey | null {
   if (key < 0) return null;
   const pair = key >> 1;
   return {
-    method: COUNTED_METHODS[Math.floor(pair / 1_000)] ?? '_OTHER',
+    method: NAMES[Math.floor(pair / 1_000)] ?? '_OTHER',
     status: pair % 1_000,
     broken: (key & 1) === 1,
   };

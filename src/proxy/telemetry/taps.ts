@@ -6,8 +6,13 @@ import { compileTapFilter, type ExchangeTest, requestEvent, shownHeaders } from 
 
 /** Events are handed on in batches, because a message costs more than what is in it. */
 export const BATCH_INTERVAL_MS = 50;
-/** Events of one batch over all taps: 20,000 a second, which is more than anyone reads and less than what hurts. */
+/** Events of one batch over all taps that keep a record: 20,000 a second, which is what the daemon takes. */
 const MOST_EVENTS = 1_000;
+/**
+ * The same over all taps that people read, 10,000 a second: an event costs about a tenth of what its request does, and so
+ * a look under full load takes a small share of the throughput.
+ */
+const MOST_LIVE_EVENTS = 500;
 /** Characters of one batch, roughly: paths and headers may be long. */
 const MOST_CHARACTERS = 4 * 1024 * 1024;
 
@@ -26,6 +31,7 @@ interface OpenTap {
   readonly test: ExchangeTest | null;
   readonly shown: ReadonlySet<string> | null;
   readonly maxPerSecond: number;
+  readonly live: boolean;
   /** 0: bodies are not asked for. */
   readonly bodyLimitBytes: number;
   /** Second that is counted now, and what it has had. */
@@ -46,12 +52,13 @@ export interface Taps {
 /** @param redacted lowercase names of headers whose values are not shown */
 export function createTaps(specs: readonly TapSpec[], redacted: readonly string[], options: TapsOptions): Taps {
   const secret = new Set(redacted);
-  const taps: OpenTap[] = specs.map(({ id, filter }) => ({
+  const taps: OpenTap[] = specs.map(({ id, filter, live = false }) => ({
     id,
     direction: filter.direction,
     test: compileTapFilter(filter),
     shown: filter.showHeaders.length === 0 ? null : new Set(filter.showHeaders.map((name) => name.toLowerCase())),
     maxPerSecond: filter.maxPerSecond,
+    live,
     bodyLimitBytes: filter.bodyLimitBytes ?? 0,
     second: 0,
     inSecond: 0,
@@ -59,6 +66,7 @@ export function createTaps(specs: readonly TapSpec[], redacted: readonly string[
     batch: emptyBatch(),
   }));
   let events = 0;
+  let liveEvents = 0;
   let characters = 0;
   let onTheWay = false;
 
@@ -72,7 +80,8 @@ export function createTaps(specs: readonly TapSpec[], redacted: readonly string[
           tap.batch.filtered++;
           continue;
         }
-        if (events >= MOST_EVENTS || characters >= MOST_CHARACTERS || !mayPass(tap, nowMs)) {
+        const full = tap.live ? liveEvents >= MOST_LIVE_EVENTS : events >= MOST_EVENTS;
+        if (full || characters >= MOST_CHARACTERS || !mayPass(tap, nowMs)) {
           tap.batch.dropped++;
           continue;
         }
@@ -100,7 +109,8 @@ export function createTaps(specs: readonly TapSpec[], redacted: readonly string[
           if (captured.request.dropped || captured.response.dropped) tap.bodiesDropped++;
           event = { ...event, captured };
         }
-        events++;
+        if (tap.live) liveEvents++;
+        else events++;
         characters += event.path.length;
         tap.batch.events.push(event);
       }
@@ -117,6 +127,7 @@ export function createTaps(specs: readonly TapSpec[], redacted: readonly string[
         tap.batch = emptyBatch();
       }
       events = 0;
+      liveEvents = 0;
       characters = 0;
       if (batches.length === 0) return;
       onTheWay = true;

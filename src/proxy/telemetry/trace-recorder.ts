@@ -23,6 +23,8 @@ export interface TraceRecorderOptions {
 
 /** Spans reported in a second at most: what the daemon takes without falling behind. */
 const MOST_PER_SECOND = 5_000;
+/** Past this no trace begins in that second, so that those that have begun become complete. */
+const MOST_BEFORE_NEW_TRACE = 4_000;
 /** Batches under way to a daemon that does not read. More would only fill memory. */
 const MOST_UNDER_WAY = 4;
 const BATCH = 256;
@@ -33,7 +35,8 @@ const MOST_DRIFT_MS = 20;
 
 /**
  * Decides which requests become spans and collects them. A trace is sampled as a whole where it begins, so that what is
- * kept is complete; what failed or was slow is kept besides. Does nothing while nobody has asked.
+ * kept is complete; what failed or was slow is kept besides. Where there are more than can be reported, whole traces are
+ * left out first, and each counts as one span dropped. Does nothing while nobody has asked.
  */
 export class TraceRecorder {
   private settings: TraceSettings | null = null;
@@ -59,11 +62,13 @@ export class TraceRecorder {
     const settings = this.settings;
     if (settings === null || settings.headRate <= 0) return false;
     if (settings.headRate < 1 && this.options.random() >= settings.headRate) return false;
-    if (settings.maxPerSecond > 0) {
-      this.turnSecond();
-      if (this.sampledInSecond >= settings.maxPerSecond) return false;
-      this.sampledInSecond++;
+    this.turnSecond();
+    if (settings.maxPerSecond > 0 && this.sampledInSecond >= settings.maxPerSecond) return false;
+    if (this.reportedInSecond >= MOST_BEFORE_NEW_TRACE || this.full) {
+      this.dropped++;
+      return false;
     }
+    this.sampledInSecond++;
     return true;
   };
 
@@ -74,7 +79,7 @@ export class TraceRecorder {
     const durationMs = nowMs - x.startedAtMs;
     if (!x.sampled && !failed(x) && !(settings.slowMs > 0 && durationMs >= settings.slowMs && !x.tunnel)) return;
     this.turnSecond();
-    if (this.reportedInSecond >= MOST_PER_SECOND || (this.underWay >= MOST_UNDER_WAY && this.spans.length >= BATCH)) {
+    if (this.reportedInSecond >= MOST_PER_SECOND || this.full) {
       this.dropped++;
       return;
     }
@@ -93,6 +98,11 @@ export class TraceRecorder {
     this.dropped = 0;
     this.underWay++;
     this.options.send(spans, dropped, () => this.underWay--);
+  }
+
+  /** The daemon does not read as fast as there are spans. */
+  private get full(): boolean {
+    return this.underWay >= MOST_UNDER_WAY && this.spans.length >= BATCH;
   }
 
   private turnSecond(): void {

@@ -25,7 +25,7 @@ export function createBodies({ config, services, now }: BodiesOptions): Bodies {
       const { protos, cwd } = configured[name];
       return { files: protos, cwd, baseDir };
     },
-    ready: (name) => services().flatMap((service) => (service.name === name ? readyInstances(service) : [])),
+    ready: (name) => services().flatMap((service) => (service.name === name ? readyInstances(service, config()) : [])),
     now,
   });
   let fields: { names: readonly string[]; set: ReadonlySet<string> } = { names: [], set: new Set() };
@@ -45,7 +45,15 @@ export function createBodies({ config, services, now }: BodiesOptions): Bodies {
   };
 }
 
-const readyInstances = ({ instances }: ServiceStatus): ReadyInstance[] =>
-  instances.flatMap(({ id, state, appPort, startedAt }) =>
-    state === 'ready' && appPort !== null ? [{ id, port: appPort, startedAt: startedAt ?? '' }] : [],
+/** Instances that can be asked for their definitions: those outside where they are, without proxies between. */
+export function readyInstances(
+  { name, instances }: ServiceStatus,
+  { services }: Pick<ResolvedConfig, 'services'>,
+): ReadyInstance[] {
+  const outside = Object.hasOwn(services, name) ? services[name].external : null;
+  return instances.flatMap(({ id, state, appPort, startedAt }) =>
+    state === 'ready' && appPort !== null
+      ? [{ id, server: outside ?? { host: '127.0.0.1', port: appPort, tls: false }, startedAt: startedAt ?? '' }]
+      : [],
   );
+}

@@ -3,10 +3,12 @@ import { problem } from '../../model/errors.ts';
 import { fail, ok, type Problem } from '../../model/result.ts';
 import type { MessageDecoder, MessageType, MethodTypes } from './present.ts';
 import { findProtoFiles, type ProtoDefinitions, type ProtoPlaces, readProtoFiles, signatureOf } from './proto-files.ts';
-import { reflect } from './reflection.ts';
+import { type ReflectionServer, reflect } from './reflection.ts';
+import { inJsonForm } from './well-known.ts';
 
 /** Files are looked at again so often, while requests are shown. */
 const FILES_FRESH_MS = 2_000;
+const AS_JSON: protobuf.IConversionOptions = { longs: String, enums: String, bytes: String, json: true };
 const REFLECTION_DEADLINE_MS = 2_000;
 /** A service without reflection is not asked with every request. */
 const REFUSAL_KEPT_MS = 30_000;
@@ -16,7 +18,7 @@ const MOST_KEPT = 200;
 /** An instance that takes requests. */
 export interface ReadyInstance {
   id: string;
-  port: number;
+  server: ReflectionServer;
   /** Changes with every start of its process. */
   startedAt: string;
 }
@@ -72,7 +74,7 @@ export function createMessageTypes(options: MessageTypesOptions): MessageDecoder
     if (known !== undefined && same && now - known.askedAt < REFUSAL_KEPT_MS) return known.root;
     const [instance] = instances;
     if (instance === undefined) return Promise.resolve(new Error('none of its instances is ready'));
-    const root = ask(instance.port, name, REFLECTION_DEADLINE_MS).then(
+    const root = ask(instance.server, name, REFLECTION_DEADLINE_MS).then(
       (found) => {
         // Good until the instance starts anew.
         entry.askedAt = Number.POSITIVE_INFINITY;
@@ -135,8 +137,8 @@ function typesIn(root: protobuf.Root, service: string, method: string): MethodTy
   }
 }
 
-/** Near protobuf's JSON mapping: 64-bit numbers and enums as text, bytes as base64. */
+/** Protobuf's JSON mapping: 64-bit numbers and enums as text, bytes as base64, times as people write them. */
 const typeOf = (type: protobuf.Type): MessageType => ({
   name: type.fullName.replace(/^\./, ''),
-  decode: (data) => type.toObject(type.decode(data), { longs: String, enums: String, bytes: String, json: true }),
+  decode: (data) => inJsonForm(type, type.toObject(type.decode(data), AS_JSON)),
 });

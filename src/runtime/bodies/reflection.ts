@@ -32,20 +32,35 @@ interface Reply {
   failure?: { errorCode?: number; errorMessage?: string };
 }
 
+/** Where a gRPC server listens. */
+export interface ReflectionServer {
+  host: string;
+  port: number;
+  tls: boolean;
+}
+
 /**
- * Asks a gRPC server on 127.0.0.1 for the definitions of one of its services.
+ * Asks a gRPC server for the definitions of one of its services.
  * @param service full name: `shop.Orders`
  * @throws what went wrong, for people
  */
-export async function reflect(port: number, service: string, deadlineMs: number): Promise<protobuf.Root> {
+export async function reflect(
+  { host, port, tls }: ReflectionServer,
+  service: string,
+  deadlineMs: number,
+): Promise<protobuf.Root> {
   protobuf.util.Long = Long;
   protobuf.configure();
   const types = protobuf.parse(MESSAGES, new protobuf.Root()).root;
   const deadline = Date.now() + deadlineMs;
-  const client = new Client(`127.0.0.1:${port}`, credentials.createInsecure(), {
-    'grpc.enable_http_proxy': 0,
-    'grpc.use_local_subchannel_pool': 1,
-  });
+  const client = new Client(
+    `${host.includes(':') ? `[${host}]` : host}:${port}`,
+    tls ? credentials.createSsl() : credentials.createInsecure(),
+    {
+      'grpc.enable_http_proxy': 0,
+      'grpc.use_local_subchannel_pool': 1,
+    },
+  );
   try {
     for (const method of METHODS) {
       try {

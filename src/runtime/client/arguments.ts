@@ -1,7 +1,7 @@
 /** What the command line says, parsed once: durations to milliseconds, names checked against what there is. */
 import { suggest } from '../../model/nearest.ts';
 import { fail, ok, type Problem, type Result } from '../../model/result.ts';
-import type { MeshStatus } from '../../model/status.ts';
+import type { MeshStatus, RouteStatus } from '../../model/status.ts';
 import type { LogQuery } from '../control/mesh-control.ts';
 import { parseDuration } from './text.ts';
 
@@ -53,6 +53,13 @@ export function knownServices(status: MeshStatus, names: readonly string[]): Res
   return unknown === undefined ? ok(undefined) : fail(unknownName('service', unknown, known));
 }
 
+/** In any table. */
+export function knownRoute(routes: readonly Pick<RouteStatus, 'name'>[], name: string): Result<void> {
+  const known = [...new Set(routes.map((route) => route.name))];
+  if (known.includes(name)) return ok(undefined);
+  return fail(unknownName('route', name, known));
+}
+
 /** The rows that belong to a name given on the command line; all without one. */
 export function onlyOf<Row>(rows: readonly Row[], ownerOf: (row: Row) => string, name?: string): Result<Row[]> {
   const chosen = rows.filter((row) => name === undefined || ownerOf(row) === name);
@@ -60,10 +67,10 @@ export function onlyOf<Row>(rows: readonly Row[], ownerOf: (row: Row) => string,
   return fail(unknownName('entry', name, [...new Set(rows.map(ownerOf))]));
 }
 
-function unknownName(what: 'service' | 'entry', name: string, known: readonly string[]): Problem {
+function unknownName(what: 'service' | 'route' | 'entry', name: string, known: readonly string[]): Problem {
   const hint = suggest(name, known, 'there is none at all');
-  return what === 'service'
-    ? { code: 'MESH-U103', message: `there is no service \`${name}\``, hint }
+  return what !== 'entry'
+    ? { code: what === 'service' ? 'MESH-U103' : 'MESH-U102', message: `there is no ${what} \`${name}\``, hint }
     : { code: 'MESH-U102', message: `there is nothing of \`${name}\``, hint };
 }
 

@@ -2,18 +2,31 @@ import type { Command } from '@oclif/core';
 
 type Shell = 'bash' | 'zsh' | 'fish';
 
+type Names = 'services' | 'routes';
+
 /** A command as completion sees it. */
 export interface CommandWords {
   /** `certs rotate` */
   name: string;
   summary: string;
-  flags: { name: string; char: string | null; summary: string; takesValue: boolean; options: string[] }[];
+  flags: {
+    name: string;
+    char: string | null;
+    summary: string;
+    takesValue: boolean;
+    options: string[];
+    /** What its value is the name of, which the mesh that runs here is asked for. */
+    names: Names | null;
+  }[];
   /** Fixed words its first argument can be; empty where it takes a service or anything else. */
   words: string[];
   takesService: boolean;
 }
 
-/** From oclif's manifest. Arguments named `service`, and the free ones of these commands, are service names. */
+/** What a flag's value is, by how its help names it. */
+const NAMED: Readonly<Record<string, Names>> = { SERVICE: 'services', ROUTE: 'routes' };
+
+/** From oclif's manifest. Arguments named `service` or `table`, and the free ones of these commands, are service names. */
 const FREE_SERVICES = new Set(['up', 'logs', 'scale']);
 
 export function wordsOf(commands: readonly Command.Loadable[]): CommandWords[] {
@@ -29,11 +42,12 @@ export function wordsOf(commands: readonly Command.Loadable[]): CommandWords[] {
           summary: flag.summary ?? flag.description ?? '',
           takesValue: flag.type === 'option',
           options: [...((flag.type === 'option' && flag.options) || [])],
+          names: (flag.type === 'option' && NAMED[String(flag.helpValue)]) || null,
         })),
-        { name: 'help', char: 'h', summary: 'show help', takesValue: false, options: [] },
+        { name: 'help', char: 'h', summary: 'show help', takesValue: false, options: [], names: null },
       ],
       words: [...(Object.values(command.args)[0]?.options ?? [])],
-      takesService: 'service' in command.args || FREE_SERVICES.has(command.id),
+      takesService: 'service' in command.args || 'table' in command.args || FREE_SERVICES.has(command.id),
     }))
     .sort((a, b) => (a.name < b.name ? -1 : 1));
 }
@@ -46,8 +60,10 @@ export function completionScript(shell: Shell, commands: readonly CommandWords[]
   return { bash, zsh, fish }[shell](commands);
 }
 
-/** Prints the names of the services, without anything to install beside mesh itself. */
-const SERVICES = 'mesh ps --json 2>/dev/null | sed -n \'s/^      "name": "\\(.*\\)",$/\\1/p\'';
+/** Prints the names of services or routes, without anything to install beside mesh itself. */
+const namesOf = (command: string): string =>
+  `mesh ${command} --json 2>/dev/null | sed -n 's/^      "name": "\\(.*\\)",$/\\1/p'`;
+const PRINT: Readonly<Record<Names, string>> = { services: namesOf('ps'), routes: namesOf('routes') };
 
 const flagWords = (command: CommandWords): string[] =>
   command.flags.flatMap(({ name, char }) => (char === null ? [`--${name}`] : [`--${name}`, `-${char}`]));
@@ -69,9 +85,13 @@ function bash(commands: readonly CommandWords[]): string {
     const values = command.flags
       .filter(({ takesValue }) => takesValue)
       .map(
-        ({ name, char, options }) =>
+        ({ name, char, options, names }) =>
           `        --${name}${char === null ? '' : `|-${char}`}) ${
-            options.length > 0 ? `COMPREPLY=($(compgen -W '${options.join(' ')}' -- "$current"))` : 'compopt -o default'
+            names !== null
+              ? `COMPREPLY=($(compgen -W "$(_mesh_${names})" -- "$current"))`
+              : options.length > 0
+                ? `COMPREPLY=($(compgen -W '${options.join(' ')}' -- "$current"))`
+                : 'compopt -o default'
           }; return ;;`,
       );
     const words = [...command.words, ...below].join(' ');
@@ -87,7 +107,8 @@ ${values.join('\n')}
     .map(([topic, below]) => `    ${below.map(({ name }) => `'${name}'`).join('|')}) command="${topic} $second" ;;`)
     .join('\n');
   return `# bash completion of mesh
-_mesh_services() { ${SERVICES}; }
+_mesh_services() { ${PRINT.services}; }
+_mesh_routes() { ${PRINT.routes}; }
 _mesh() {
   local current="\${COMP_WORDS[COMP_CWORD]}" previous="\${COMP_WORDS[COMP_CWORD-1]}" command="\${COMP_WORDS[1]}" second="\${COMP_WORDS[2]}"
   COMPREPLY=()
@@ -118,8 +139,9 @@ function zsh(commands: readonly CommandWords[]): string {
   const inTopics = topics(commands);
   const cases = commands.map((command) => {
     const below = (inTopics.get(command.name) ?? []).map(({ name }) => name.split(' ')[1]);
-    const specs = command.flags.flatMap(({ name, char, summary, takesValue, options }) => {
-      const value = takesValue ? `:${name}:${options.length > 0 ? `(${options.join(' ')})` : '_files'}` : '';
+    const specs = command.flags.flatMap(({ name, char, summary, takesValue, options, names }) => {
+      const values = names !== null ? `_mesh_${names}` : options.length > 0 ? `(${options.join(' ')})` : '_files';
+      const value = takesValue ? `:${name}:${values}` : '';
       const spec = (flag: string) => `'${flag}[${zshText(summary)}]${value}'`;
       return char === null ? [spec(`--${name}`)] : [spec(`--${name}`), spec(`-${char}`)];
     });
@@ -136,7 +158,8 @@ function zsh(commands: readonly CommandWords[]): string {
     ),
   );
   return `#compdef mesh
-_mesh_services() { local -a names; names=(\${(f)"$(${SERVICES})"}); compadd -a names; }
+_mesh_services() { local -a names; names=(\${(f)"$(${PRINT.services})"}); compadd -a names; }
+_mesh_routes() { local -a names; names=(\${(f)"$(${PRINT.routes})"}); compadd -a names; }
 _mesh() {
   local -a commands
   commands=(
@@ -162,7 +185,8 @@ function fish(commands: readonly CommandWords[]): string {
   const top = commands.filter(({ name }) => !name.includes(' '));
   const lines = [
     '# fish completion of mesh',
-    `function __mesh_services; ${SERVICES}; end`,
+    `function __mesh_services; ${PRINT.services}; end`,
+    `function __mesh_routes; ${PRINT.routes}; end`,
     'complete -c mesh -f',
     'complete -c mesh -n __fish_use_subcommand -l version -d "show the version"',
     ...top.map(({ name, summary }) => `complete -c mesh -n __fish_use_subcommand -a ${name} -d ${quoted(summary)}`),
@@ -179,9 +203,10 @@ function fish(commands: readonly CommandWords[]): string {
         `complete -c mesh -n ${quoted(`__fish_seen_subcommand_from ${first}`)} -a ${second} -d ${quoted(command.summary)}`,
       );
     }
-    for (const { name, char, summary, takesValue, options } of command.flags) {
+    for (const { name, char, summary, takesValue, options, names } of command.flags) {
       const short = char === null ? '' : ` -s ${char}`;
-      const value = takesValue ? (options.length > 0 ? ` -x -a ${quoted(options.join(' '))}` : ' -r') : '';
+      const values = names !== null ? `'(__mesh_${names})'` : options.length > 0 ? quoted(options.join(' ')) : null;
+      const value = !takesValue ? '' : values === null ? ' -r' : ` -x -a ${values}`;
       lines.push(`${when} -l ${name}${short}${value} -d ${quoted(summary)}`);
     }
     if (command.words.length > 0) lines.push(`${when} -a ${quoted(command.words.join(' '))}`);

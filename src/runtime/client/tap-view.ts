@@ -1,6 +1,7 @@
 import { DEFAULT_BODY_LIMIT_BYTES, type EventBody, MOST_BODY_LIMIT_BYTES } from '../../model/bodies.ts';
 import { bodyLines, bodySummary } from '../../model/body-text.ts';
 import type { RequestEvent, TapFilter } from '../../model/events.ts';
+import { grpcCodeName } from '../../model/proxy-span.ts';
 import { fail, ok, type Result } from '../../model/result.ts';
 import type { MeshStatus, ServiceStatus } from '../../model/status.ts';
 import { checkTapFilter, parseHeaderFilter } from '../../model/tap-filter.ts';
@@ -74,26 +75,6 @@ function parseBodyLimit({ bodies, 'body-limit': text }: TapFlags): Result<number
 /** Bounds within which the column of names grows with the names seen. */
 const EDGE_COLUMNS = { least: 16, most: 40 };
 
-const GRPC_NAMES = [
-  'OK',
-  'CANCELLED',
-  'UNKNOWN',
-  'INVALID_ARGUMENT',
-  'DEADLINE_EXCEEDED',
-  'NOT_FOUND',
-  'ALREADY_EXISTS',
-  'PERMISSION_DENIED',
-  'RESOURCE_EXHAUSTED',
-  'FAILED_PRECONDITION',
-  'ABORTED',
-  'OUT_OF_RANGE',
-  'UNIMPLEMENTED',
-  'INTERNAL',
-  'UNAVAILABLE',
-  'DATA_LOSS',
-  'UNAUTHENTICATED',
-];
-
 /** Formats requests as `10:00:01.234  web → orders  GET /x  200  1.2 ms  UF`, with more below where `wide` or headers are asked for. */
 export function createTapFormat(style: Style, { wide }: { wide: boolean }): (event: RequestEvent) => string[] {
   let columns = EDGE_COLUMNS.least;
@@ -139,7 +120,8 @@ function body(shown: EventBody, mark: string, style: Style): string[] {
 function statusText({ status, grpcStatus, protocol }: RequestEvent, style: Style): string {
   if (status === 0) return style.red('no response');
   if (grpcStatus !== null && status === 200) {
-    const name = GRPC_NAMES[grpcStatus] ?? `status ${grpcStatus}`;
+    const code = grpcCodeName(grpcStatus);
+    const name = /^\d/.test(code) ? `status ${code}` : code;
     return grpcStatus === 0 ? style.green(name) : style.red(name);
   }
   const text = protocol === 'tcp' && status === 200 ? 'closed' : String(status);

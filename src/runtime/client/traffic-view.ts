@@ -1,4 +1,6 @@
 import type { StatGrouping, StatRow } from '../../model/events.ts';
+import type { TrafficStatus } from '../../model/status.ts';
+import { describeDrops } from '../../model/telemetry-drops.ts';
 import { plain } from '../telemetry/event-text.ts';
 import type { Style } from './style.ts';
 import { duration } from './tap-view.ts';
@@ -55,6 +57,13 @@ export function renderStats(rows: readonly StatRow[], style: Style, { by, column
     ],
     { columns, title: style.bold },
   );
+}
+
+/** Below the figures: what other looks at traffic could not show. Nothing, mostly. */
+export function renderDrops({ telemetryDropped }: TrafficStatus, style: Style): string[] {
+  const drops = describeDrops(telemetryDropped);
+  if (drops === '') return [];
+  return ['', style.yellow(`left out since the mesh was started: ${drops}; the figures above count every request`)];
 }
 
 export const rate = (perSecond: number): string => perSecond.toFixed(perSecond < 10 ? 1 : 0);

@@ -2,7 +2,7 @@ import { problem } from '../../model/errors.ts';
 import type { InjectionRequest } from '../../model/injection.ts';
 import { fail, ok, type Result } from '../../model/result.ts';
 import type { InstanceStatus } from '../../model/status.ts';
-import { describeOwner, portOwner } from '../state/port-owner.ts';
+import { describeOwner, listenerOf } from '../state/port-owner.ts';
 import { commandOf } from '../state/process-table.ts';
 import { isLocal, refusalOf, refusedProtocol } from './checks.ts';
 import type { InjectionsOptions } from './contract.ts';
@@ -50,13 +50,14 @@ async function ownerOf(
 ): Promise<Result<{ pid: number | null; command: string }>> {
   const { port } = target;
   if (port === null || (target.kind === 'address' && !isLocal(target.host))) return ok({ pid, command: '' });
-  const ours = network.describePort(port);
+  const host = target.kind === 'address' ? target.host : null;
+  const ours = network.describePort(port, host ?? undefined);
   if (ours !== null)
     return fail(
       problem('MESH-J105', { message: `port ${port} is ${ours}`, hint: 'see `mesh ps` for what is in the mesh' }),
     );
   // The client has looked already; to look again takes as long as all the rest.
-  const owner = pid === null || target.kind === 'own' ? await portOwner(port) : { pid, command: commandOf(pid) };
+  const owner = pid === null || target.kind === 'own' ? await listenerOf(port, host) : { pid, command: commandOf(pid) };
   const part = owner?.pid == null ? null : describeProcess(owner.pid);
   if (part !== null)
     return fail(

@@ -1,3 +1,4 @@
+import { networkInterfaces } from 'node:os';
 import type { Protocol } from '../../model/config.ts';
 import { problem } from '../../model/errors.ts';
 import type { InjectionRequest, Takeover } from '../../model/injection.ts';
@@ -9,9 +10,12 @@ const NAME = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
 /** RFC 9110, section 5.1. */
 const HEADER_NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 
-/** Whether an address is one of this machine that needs no network. */
-export const isLocal = (host: string): boolean =>
-  host === 'localhost' || host === '::1' || host === '::ffff:127.0.0.1' || /^127\./.test(host);
+/** Whether an address is one of this machine: of loopback, or of an interface. */
+export function isLocal(host: string): boolean {
+  const address = host.replace(/^::ffff:/, '');
+  if (address === 'localhost' || address === '::1' || address.startsWith('127.')) return true;
+  return Object.values(networkInterfaces()).some((all) => all?.some((each) => each.address === address));
+}
 
 export interface Circumstances {
   /** In the configuration. */

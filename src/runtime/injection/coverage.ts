@@ -19,10 +19,14 @@ export async function inboundCoverage(
   svid: Svid,
   trust: { anchors: readonly string[]; trustDomain: string },
 ): Promise<Coverage> {
-  const { host, port, ports } = injected;
-  const failure = await probeInbound(injected, svid, trust);
+  const { host, port, ports, service } = injected;
+  const { failure, status } = await probeInbound(injected, svid, trust);
   const way = `${shown(host)}:${port} via :${ports.inbound}, mutual TLS${injected.tls ? ', then TLS' : ''}`;
-  if (failure === null) return { direction: 'inbound', subject: '', covered: true, detail: way, fix: '' };
+  if (failure === null) {
+    // Development servers take only names that they know: the proxy passes on that of the service.
+    const doubt = status === 403 || status === 421 ? `; it answers ${status}: does it allow the host ${service}?` : '';
+    return { direction: 'inbound', subject: '', covered: true, detail: `${way}${doubt}`, fix: '' };
+  }
   return {
     direction: 'inbound',
     subject: '',
@@ -48,12 +52,17 @@ function again(injected: Injected, flag: string): string {
   return `mesh eject ${service} && mesh inject ${targetOf(injected)} ${[...flags, flag].join(' ')}`;
 }
 
-/** Null: the application answered. */
+/** `failure`: why there is no answer of the application; null: there is one. `status`: of HTTP; 0: none. */
+interface Answer {
+  failure: string | null;
+  status: number;
+}
+
 async function probeInbound(
   { protocol, service, ports }: Injected,
   svid: Svid,
   { anchors, trustDomain }: { anchors: readonly string[]; trustDomain: string },
-): Promise<string | null> {
+): Promise<Answer> {
   const http1 = protocol === 'http';
   const socket = tls.connect({
     host: '127.0.0.1',
@@ -71,10 +80,10 @@ async function probeInbound(
       socket.once('error', reject);
     });
     const verdict = checkServerIdentity(socket, trustDomain, svid.spiffeId);
-    if (!verdict.ok) return verdict.message;
+    if (!verdict.ok) return failed(verdict.message);
     return http1 ? await headRequest(socket, service) : await http2Request(socket, service, protocol);
   } catch (error) {
-    return (error as Error).message;
+    return failed((error as Error).message);
   } finally {
     clearTimeout(timer);
     socket.destroy();
@@ -87,7 +96,7 @@ const probeHeaders = () => ({
   traceparent: `00-${randomBytes(16).toString('hex')}-${randomBytes(8).toString('hex')}-00`,
 });
 
-function headRequest(socket: tls.TLSSocket, service: string): Promise<string | null> {
+function headRequest(socket: tls.TLSSocket, service: string): Promise<Answer> {
   return new Promise((resolve, reject) => {
     const request = http.request({
       method: 'HEAD',
@@ -98,13 +107,13 @@ function headRequest(socket: tls.TLSSocket, service: string): Promise<string | n
     request.on('error', reject);
     request.on('response', (response) => {
       response.resume();
-      resolve(flagged(response.headers[RESPONSE_FLAGS_HEADER], response.statusCode));
+      resolve(answerOf(response.headers[RESPONSE_FLAGS_HEADER], response.statusCode));
     });
     request.end();
   });
 }
 
-async function http2Request(socket: tls.TLSSocket, service: string, protocol: string): Promise<string | null> {
+async function http2Request(socket: tls.TLSSocket, service: string, protocol: string): Promise<Answer> {
   const http2 = await import('node:http2');
   return new Promise((resolve, reject) => {
     const session = http2.connect(`https://${service}`, { createConnection: () => socket });
@@ -121,7 +130,7 @@ async function http2Request(socket: tls.TLSSocket, service: string, protocol: st
     stream.on('error', reject);
     stream.on('close', () => reject(new Error('the connection was closed')));
     stream.on('response', (headers) => {
-      resolve(flagged(headers[RESPONSE_FLAGS_HEADER], headers[':status']));
+      resolve(answerOf(headers[RESPONSE_FLAGS_HEADER], headers[':status']));
       session.destroy();
     });
     if (protocol !== 'tcp') stream.end(protocol === 'grpc' ? Buffer.alloc(5) : undefined);
@@ -129,8 +138,12 @@ async function http2Request(socket: tls.TLSSocket, service: string, protocol: st
 }
 
 /** A proxy that answers in the application's place says so. */
-const flagged = (flags: string | string[] | undefined, status: number | undefined): string | null =>
-  flags === undefined ? null : `the application does not answer (status ${status}, ${String(flags)})`;
+const answerOf = (flags: string | string[] | undefined, status = 0): Answer =>
+  flags === undefined
+    ? { failure: null, status }
+    : failed(`the application does not answer (status ${status}, ${String(flags)})`);
+
+const failed = (failure: string): Answer => ({ failure, status: 0 });
 
 /**
  * The outbound side, where no interception sees to it: whether the environment that the process was started with leads

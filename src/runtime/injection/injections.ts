@@ -5,7 +5,7 @@ import type { ResolvedConfig } from '../../model/resolved.ts';
 import { fail, ok, type Problem, type Result } from '../../model/result.ts';
 import type { ServiceStatus } from '../../model/status.ts';
 import type { FormerPorts } from '../network/mesh-network.ts';
-import { portOwner } from '../state/port-owner.ts';
+import { listenerOf } from '../state/port-owner.ts';
 import { isRunning, readProcess } from '../state/process-table.ts';
 import { admit } from './admission.ts';
 import { isLocal } from './checks.ts';
@@ -19,6 +19,8 @@ import { forgetInjections, type SavedInjection, savedInjections, saveInjections 
 
 /** The mesh's own instances have so long to be ready before an injected process hands over to them all the same. */
 const HAND_OVER_MS = 60_000;
+/** After a death, until one of them is at least starting. Requests wait for a second in all. */
+const EXPECTED_MS = 500;
 
 /**
  * Processes that mesh did not start and that are in the mesh all the same. What they change of the configuration is an
@@ -198,8 +200,9 @@ export class Injections {
   /** In force everywhere, or nothing is changed. */
   private async enter(injected: Injected): Promise<Result<void>> {
     const { instance, host, port } = injected;
+    if (this.closed) return fail(problem('MESH-R106', { message: 'the mesh is being stopped' }));
     // Another request for the same address may have come in while this one was probing.
-    const ours = isLocal(host) ? this.options.network.describePort(port) : null;
+    const ours = isLocal(host) ? this.options.network.describePort(port, host) : null;
     if (ours !== null) return fail(problem('MESH-J105', { message: `port ${port} is ${ours}` }));
     this.all.set(instance, injected);
     const published = await this.enforce();
@@ -217,12 +220,13 @@ export class Injections {
   private async arrived(injected: Injected): Promise<void> {
     if (!this.all.has(injected.instance) || injected.state === 'ready' || injected.leaving) return;
     if (injected.state === 'gone') {
-      const owner = isLocal(injected.host) ? await portOwner(injected.port) : null;
+      const owner = isLocal(injected.host) ? await listenerOf(injected.port, injected.host) : null;
       if (owner?.pid != null && this.options.describeProcess(owner.pid) !== null) return;
       injected.restoreOwn = injected.restoreOwn || this.options.own.isWanted(injected.service);
       setProcess(injected, owner?.pid ?? null);
       this.options.notice('info', injected.service, `${injected.instance} is back on port ${injected.port}`);
-    } else if (injected.pid === null) setProcess(injected, (await portOwner(injected.port))?.pid ?? null);
+    } else if (injected.pid === null)
+      setProcess(injected, (await listenerOf(injected.port, injected.host))?.pid ?? null);
     injected.state = 'ready';
     const published = await this.enforce();
     if (!published.ok) return;
@@ -235,30 +239,43 @@ export class Injections {
     if (!this.all.has(injected.instance) || injected.leaving || injected.state === 'gone') return;
     const { service, instance, sticky, port } = injected;
     const cause = problem('MESH-J112', { message: `${instance}: ${why}`, severity: 'warning' });
-    if (this.givesBack(injected)) {
-      // Its endpoints are `starting` when the routes lead there again, so that requests wait for them.
-      void this.options.own.start(service).then((started) => {
-        if (!started.ok) this.options.notice('error', service, `${service} does not start again`, started.problems);
-      });
-      await new Promise((resolve) => setImmediate(resolve));
-    }
+    if (this.givesBack(injected)) await this.startAgain(service);
     // A command or shell of the user's that starts its server anew is a workload until it ends itself.
     const runs =
       injected.own && injected.pid !== null && isRunning({ pid: injected.pid, startTime: injected.startTime ?? '' });
     const after = sticky || runs ? `; taken in again when something listens on port ${port}` : '';
     if (!sticky && !runs) {
+      injected.state = 'ejecting';
       injected.leaving = true;
+      // Requests first: they need not wait until what was done to the process is undone.
+      await this.enforce();
       await this.leave(injected);
     } else {
       injected.state = runs ? 'waiting' : 'gone';
       injected.goneAtMs = performance.now();
       if (!runs) setProcess(injected, null);
       injected.coverage = [];
-      await this.oversight.end(instance);
       await this.enforce();
+      await this.oversight.end(instance);
       this.save();
     }
     this.options.notice('warning', service, `${instance}: ${why}${after}`, [cause]);
+  }
+
+  /** Returns once an instance is expected, so that requests wait for it when the routes lead there again. */
+  private async startAgain(service: string): Promise<void> {
+    let settled = false;
+    void this.options.own.start(service).then((started) => {
+      settled = true;
+      if (!started.ok) this.options.notice('error', service, `${service} does not start again`, started.problems);
+    });
+    const isExpected = (): boolean =>
+      this.options.network
+        .instances()
+        .some((each) => each.service === service && !each.application && ['starting', 'ready'].includes(each.state));
+    const deadline = performance.now() + EXPECTED_MS;
+    while (!settled && !isExpected() && performance.now() < deadline)
+      await new Promise((resolve) => setTimeout(resolve, 5));
   }
 
   /** What waited in vain is refused from now on rather than made to wait. */
@@ -376,7 +393,7 @@ export class Injections {
   async close(): Promise<void> {
     this.closed = true;
     this.liveness.close();
-    for (const instance of [...this.all.keys()]) await this.oversight.end(instance);
+    await this.oversight.close();
     this.all.clear();
     this.forgetOverlays();
     forgetInjections(this.options.stateDir);

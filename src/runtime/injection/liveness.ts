@@ -59,14 +59,14 @@ export class Liveness {
     }
   }
 
-  private async lookAt(injected: Injected, listening: ReadonlySet<number> | null): Promise<void> {
+  private async lookAt(injected: Injected, listening: ReturnType<typeof listeningLocally>): Promise<void> {
     const { instance, host, port, pid, startTime, state, leaving } = injected;
     if (leaving) return;
     const local = isLocal(host);
     if ((!local || listening === null) && !this.isDue(instance, local ? SLOW_INTERVAL_MS : REMOTE_INTERVAL_MS)) return;
     const runs = pid === null || startTime === null || isRunning({ pid, startTime });
     if (!runs && state !== 'gone') return this.options.onGone(injected, `pid ${pid} has ended`);
-    const up = local && listening !== null ? listening.has(port) : await accepts(host, port, REMOTE_TIMEOUT_MS);
+    const up = local && listening !== null ? listening(host, port) : await accepts(host, port, REMOTE_TIMEOUT_MS);
     if (state !== 'ready') {
       if (up) this.options.onUp(injected);
       return;

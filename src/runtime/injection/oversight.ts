@@ -9,6 +9,7 @@ import type { InterceptedWorkload, Interception } from './interception.ts';
 export class Oversight {
   /** By instance: interceptions that were asked for, and what they said. */
   private readonly applied = new Map<string, Map<Interception, Coverage[]>>();
+  private closed = false;
 
   constructor(
     private readonly options: Pick<
@@ -19,16 +20,24 @@ export class Oversight {
 
   /** Applies what was asked for and probes both directions. What could not be applied is in the coverage, with its reason. */
   async begin(injected: Injected): Promise<void> {
-    if (injected.state !== 'ready') return;
+    if (injected.state !== 'ready' || this.closed) return;
+    const { instance } = injected;
     const workload = this.workloadOf(injected);
-    if (workload !== null)
-      for (const interception of this.options.interceptions) {
-        if (!injected[interception.name]) continue;
+    const wanted = workload === null ? [] : this.options.interceptions.filter(({ name }) => injected[name]);
+    if (workload !== null && wanted.length > 0) {
+      // Known before it is applied: whoever ends it meanwhile undoes it after that.
+      const known = this.applied.get(instance) ?? new Map<Interception, Coverage[]>();
+      this.applied.set(instance, known);
+      for (const interception of wanted) {
+        known.set(interception, known.get(interception) ?? []);
         const applied = await interception.apply(workload);
-        const rows = applied.ok ? applied.value : applied.problems.map((each) => refused(interception.name, each));
-        const known = this.applied.get(injected.instance) ?? new Map<Interception, Coverage[]>();
-        this.applied.set(injected.instance, known.set(interception, rows));
+        if (this.applied.get(instance) !== known) return;
+        known.set(
+          interception,
+          applied.ok ? applied.value : applied.problems.map((each) => refused(interception.name, each)),
+        );
       }
+    }
     await this.look(injected);
   }
 
@@ -56,6 +65,12 @@ export class Oversight {
       if (!removed.ok)
         this.options.notice('error', '', `${instance}: ${interception.name} is not undone`, removed.problems);
     }
+  }
+
+  /** Undoes all of it, what is being applied at this moment included, and does nothing more. */
+  async close(): Promise<void> {
+    this.closed = true;
+    for (const instance of [...this.applied.keys()]) await this.end(instance);
   }
 
   private async look(injected: Injected): Promise<void> {

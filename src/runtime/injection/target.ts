@@ -3,8 +3,10 @@ import net from 'node:net';
 import path from 'node:path';
 import { problem } from '../../model/errors.ts';
 import { fail, ok, type Result } from '../../model/result.ts';
-import { listeningAddresses, listeningPorts, portOwner } from '../state/port-owner.ts';
+import { listenerOf, listeningPorts } from '../state/port-owner.ts';
 import { commandOf, listProcesses, type ProcessEntry, readProcess } from '../state/process-table.ts';
+import { isLocal } from './checks.ts';
+import { processTree } from './process-tree.ts';
 
 /** Something that listens, found by what the user called it. */
 export interface InjectionTarget {
@@ -16,13 +18,12 @@ export interface InjectionTarget {
   readonly command: string;
 }
 
-/** Processes of the mesh by pid: what each is. */
-export type OwnProcesses = ReadonlyMap<number, string>;
+/** Processes of the mesh by pid: what each is. Asked for only where it matters: a port the daemon judges by itself. */
+export type OwnProcesses = () => Promise<ReadonlyMap<number, string>>;
 
 /**
  * What `mesh inject` means by PORT, PID, NAME or HOST:PORT. A number that something listens on here is a port, otherwise
  * a pid; a name is that of a program or script.
- * @param ours processes of the mesh by pid, with what they are
  * @returns MESH-J101 to MESH-J105 and MESH-J107: nothing that fits, several that do, the mesh itself, or no permission
  */
 export async function findTarget(text: string, ours: OwnProcesses): Promise<Result<InjectionTarget>> {
@@ -42,23 +43,17 @@ export function parseAddress(text: string): { host: string; port: number } | nul
 
 /** An address as it was given: its process is looked for only on this machine. */
 export async function byAddress({ host, port }: { host: string; port: number }): Promise<Result<InjectionTarget>> {
-  const local = host === 'localhost' || host === '::1' || host.startsWith('127.');
-  if (!local) return ok({ host, port, pid: null, command: '' });
-  const owner = await portOwner(port);
-  return ok({
-    host: host === 'localhost' ? '127.0.0.1' : host,
-    port,
-    pid: owner?.pid ?? null,
-    command: owner?.command ?? '',
-  });
+  if (!isLocal(host)) return ok({ host, port, pid: null, command: '' });
+  const owner = await listenerOf(port, host === 'localhost' ? null : host);
+  // A server on `localhost` may have taken ::1 for it, or both.
+  const at = host === 'localhost' ? hostAmong(owner?.addresses ?? []) : host;
+  return ok({ host: at, port, pid: owner?.pid ?? null, command: owner?.command ?? '' });
 }
 
 async function byNumber(number: number, ours: OwnProcesses): Promise<Result<InjectionTarget>> {
-  const owner = number <= 65_535 ? await portOwner(number) : null;
-  if (owner !== null) {
-    const host = hostAmong(await listeningAddresses(number));
-    return ok({ host, port: number, pid: owner.pid, command: owner.command });
-  }
+  const owner = number <= 65_535 ? await listenerOf(number, null) : null;
+  if (owner !== null)
+    return ok({ host: hostAmong(owner.addresses), port: number, pid: owner.pid, command: owner.command });
   const process = readProcess(number);
   if (process !== null) return byProcess(process, ours);
   if (number > 65_535) return fail(problem('MESH-J102', { message: `there is no process ${number}`, hint: LIST_HINT }));
@@ -71,7 +66,7 @@ async function byNumber(number: number, ours: OwnProcesses): Promise<Result<Inje
 }
 
 async function byProcess({ pid }: ProcessEntry, ours: OwnProcesses): Promise<Result<InjectionTarget>> {
-  const part = ours.get(pid);
+  const part = (await ours()).get(pid);
   if (part !== undefined)
     return fail(problem('MESH-J105', { message: `pid ${pid} is ${part}`, hint: 'it is in the mesh already' }));
   if (!mayLookAt(pid))
@@ -83,7 +78,7 @@ async function byProcess({ pid }: ProcessEntry, ours: OwnProcesses): Promise<Res
     );
   const own = await listeningPorts([pid]);
   // `npm run dev` does not listen itself.
-  const sockets = own.length > 0 ? own : await listeningPorts(familyOf(pid));
+  const sockets = own.length > 0 ? own : await listeningPorts(processTree(pid, new Set()).map((each) => each.pid));
   const ports = distinctPorts(sockets);
   const command = commandOf(pid);
   if (ports.length === 0)
@@ -110,7 +105,8 @@ async function byName(name: string, ours: OwnProcesses): Promise<Result<Injectio
   const others = listProcesses().filter(({ pid }) => !own.has(pid));
   const named = others.filter(({ pid }) => namesOf(argumentsOf(pid)).includes(name));
   const all = named.length > 0 ? named : others.filter(({ pid }) => commandOf(pid).includes(name));
-  const foreign = all.filter(({ pid }) => !ours.has(pid));
+  const known = all.length > 0 ? await ours() : new Map();
+  const foreign = all.filter(({ pid }) => !known.has(pid));
   // What only the mesh has is refused by its name; otherwise the user means the other one.
   const fitting = foreign.length > 0 ? foreign : all;
   const found: { entry: ProcessEntry; ports: number[] }[] = [];
@@ -165,21 +161,6 @@ function mayLookAt(pid: number): boolean {
   } catch {
     return false;
   }
-}
-
-/** A process and all that descends from it. */
-function familyOf(root: number): number[] {
-  const family = new Set([root]);
-  const processes = listProcesses();
-  for (let grown = true; grown; ) {
-    grown = false;
-    for (const { pid, ppid } of processes) {
-      if (family.has(pid) || !family.has(ppid)) continue;
-      family.add(pid);
-      grown = true;
-    }
-  }
-  return [...family];
 }
 
 function ancestorsOf(pid: number): number[] {

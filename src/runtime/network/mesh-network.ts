@@ -16,6 +16,8 @@ export interface MeshNetworkOptions {
   appPorts: AppPorts;
 }
 
+const LOOPBACK = '127.0.0.1';
+
 interface Member {
   id: string;
   service: string;
@@ -129,16 +131,17 @@ export class MeshNetwork implements InstanceNetwork {
     return ports;
   }
 
-  /** What of the mesh has this port; null: nothing. */
-  describePort(port: number): string | null {
+  /** What of the mesh has this port of an address of this machine; null: nothing. */
+  describePort(port: number, host = LOOPBACK): string | null {
+    const address = host === 'localhost' ? LOOPBACK : host;
     for (const [listener, socket] of this.sockets) {
-      if (socket.port !== port) continue;
+      if (socket.port !== port || address !== LOOPBACK) continue;
       const [workload, kind, destination] = listener.split('/');
       if (workload === 'gateway') return 'the gateway';
       return kind === 'to' ? `the port of ${workload} for ${destination}` : `the ${kind} proxy of ${workload}`;
     }
     for (const { id, ports, application } of this.members.values()) {
-      if (ports.app !== port) continue;
+      if (ports.app !== port || (application?.host ?? LOOPBACK) !== address) continue;
       return application === undefined ? `${id}, which the mesh runs` : `${id}, which is injected already`;
     }
     return null;

@@ -24,31 +24,62 @@ export async function portOwners(ports: readonly number[]): Promise<Map<number, 
       owners.set(socket.port, { pid: socket.pid, command: commandOf(socket.pid) });
     return owners;
   }
-  const byInode = new Map<string, number>();
-  for (const socket of linuxListeners()) {
-    if (!ports.includes(socket.port)) continue;
-    byInode.set(socket.inode, socket.port);
-    owners.set(socket.port, { pid: null, command: '' });
-  }
-  let missing = byInode.size;
-  if (missing === 0) return owners;
-  for (const name of readdirSync('/proc')) {
-    const pid = Number(name);
-    if (!Number.isInteger(pid)) continue;
-    for (const inode of socketInodes(pid)) {
-      const port = byInode.get(inode);
-      // A socket inherited by a child has several owners: the first one, usually the one that opened it, is named.
-      if (port === undefined || owners.get(port)?.pid !== null) continue;
-      owners.set(port, { pid, command: commandOf(pid) });
-      missing--;
-    }
-    if (missing === 0) break;
-  }
+  const sockets = linuxListeners().filter(({ port }) => ports.includes(port));
+  const holders = holdersOf(new Set(sockets.map(({ inode }) => inode)));
+  for (const { port, inode } of sockets)
+    if (owners.get(port)?.pid == null) owners.set(port, ownerOf(holders.get(inode)));
   return owners;
 }
 
 export async function portOwner(port: number): Promise<PortOwner | null> {
   return (await portOwners([port])).get(port) ?? null;
+}
+
+/**
+ * Who answers connections to a port of this machine, and on which addresses it listens.
+ * @param host that they are made to; null: whoever listens, on whatever address
+ */
+export async function listenerOf(
+  port: number,
+  host: string | null,
+): Promise<(PortOwner & { addresses: readonly string[] }) | null> {
+  const all = process.platform === 'linux' ? linuxListeners() : await listWithLsof([`-iTCP:${port}`]);
+  const sockets = reachedBy(
+    host,
+    (all as ListeningPort[]).filter((socket) => socket.port === port),
+  );
+  if (sockets.length === 0) return null;
+  const addresses = sockets.map(({ address }) => address);
+  if (process.platform !== 'linux') return { ...ownerOf((sockets[0] as LsofListener).pid), addresses };
+  const inodes = (sockets as LinuxListener[]).map(({ inode }) => inode);
+  return { ...ownerOf([...holdersOf(new Set(inodes)).values()][0]), addresses };
+}
+
+/** Those of the sockets of one port that get connections to this address: bound to it, or else to all of them. */
+function reachedBy(host: string | null, sockets: readonly ListeningPort[]): readonly ListeningPort[] {
+  if (host === null || host === 'localhost') return sockets;
+  const plain = host.replace(/^::ffff:/, '');
+  const exact = sockets.filter(({ address }) => address === plain);
+  if (exact.length > 0) return exact;
+  const every = plain.includes(':') ? ['::'] : ['0.0.0.0', '::'];
+  return sockets.filter(({ address }) => every.includes(address));
+}
+
+const ownerOf = (pid: number | undefined): PortOwner =>
+  pid === undefined ? { pid: null, command: '' } : { pid, command: commandOf(pid) };
+
+/** Processes that hold these sockets, as far as this user may look. */
+function holdersOf(inodes: ReadonlySet<string>): Map<string, number> {
+  const holders = new Map<string, number>();
+  if (inodes.size === 0) return holders;
+  for (const name of readdirSync('/proc')) {
+    const pid = Number(name);
+    if (!Number.isInteger(pid)) continue;
+    // A socket inherited by a child has several owners: the first one, usually the one that opened it, is named.
+    for (const inode of socketInodes(pid)) if (inodes.has(inode) && !holders.has(inode)) holders.set(inode, pid);
+    if (holders.size === inodes.size) break;
+  }
+  return holders;
 }
 
 /** TCP ports these processes listen on: tells a service that ignores PORT where it went instead. */
@@ -61,16 +92,16 @@ export async function listeningPorts(pids: readonly number[]): Promise<Listening
     .map(({ port, address }) => ({ port, address }));
 }
 
-/** Addresses of this machine that something listens on with this port. */
-export async function listeningAddresses(port: number): Promise<string[]> {
-  const sockets = process.platform === 'linux' ? linuxListeners() : await listWithLsof([`-iTCP:${port}`]);
-  return sockets.filter((socket) => socket.port === port).map(({ address }) => address);
-}
-
-/** Ports that something listens on, on an address that loopback connections reach. Null: only `lsof` could say, which is slow. */
-export function listeningLocally(): ReadonlySet<number> | null {
+/** Tells whether something gets connections to an address of this machine. Null: only `lsof` could say, which is slow. */
+export function listeningLocally(): ((host: string, port: number) => boolean) | null {
   if (process.platform !== 'linux') return null;
-  return new Set(linuxListeners().map(({ port }) => port));
+  const byPort = new Map<number, ListeningPort[]>();
+  for (const socket of linuxListeners()) {
+    const known = byPort.get(socket.port);
+    if (known === undefined) byPort.set(socket.port, [socket]);
+    else known.push(socket);
+  }
+  return (host, port) => reachedBy(host, byPort.get(port) ?? []).length > 0;
 }
 
 /** `pid 4711 (node server.js)`, for messages. */
@@ -81,6 +112,10 @@ export function describeOwner(owner: PortOwner): string {
 
 interface LinuxListener extends ListeningPort {
   inode: string;
+}
+
+interface LsofListener extends ListeningPort {
+  pid: number;
 }
 
 /** Rows of /proc/net/tcp and tcp6 in state LISTEN (0A): `sl local_address rem_address st ... uid timeout inode`. */
@@ -130,7 +165,7 @@ function socketInodes(pid: number): string[] {
 }
 
 /** Output of `lsof -F pn`: a line `p<pid>`, then for each of its sockets `n<address>:<port>`. */
-async function listWithLsof(selection: string[]): Promise<(ListeningPort & { pid: number })[]> {
+async function listWithLsof(selection: string[]): Promise<LsofListener[]> {
   let stdout: string;
   try {
     const args = ['-nP', '-sTCP:LISTEN', '-Fpn', ...selection];
@@ -139,7 +174,7 @@ async function listWithLsof(selection: string[]): Promise<(ListeningPort & { pid
     // lsof exits with 1 when one of several ports is free, having printed the others.
     stdout = (error as { stdout?: string }).stdout ?? '';
   }
-  const sockets: (ListeningPort & { pid: number })[] = [];
+  const sockets: LsofListener[] = [];
   let pid = 0;
   for (const line of stdout.split('\n')) {
     if (line.startsWith('p')) pid = Number(line.slice(1));

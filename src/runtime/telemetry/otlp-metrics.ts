@@ -7,11 +7,13 @@ import {
   pointsOf,
   type ResourceMetrics,
 } from '../../model/otlp-metrics.ts';
+import { grpcCodeName, isGrpcError } from '../../model/proxy-span.ts';
 import {
   DURATION_BOUNDS_S,
   DURATION_SUM,
   type DurationKey,
   durationKey,
+  GRPC_CALL,
 } from '../../proxy/telemetry/http-durations.ts';
 import { type Distribution, type Exposition, type Labels, type MetricFamily, metricFamilies } from './metrics.ts';
 import type { TrafficSeries } from './traffic-history.ts';
@@ -19,13 +21,14 @@ import type { TrafficSeries } from './traffic-history.ts';
 /** By it what proxies measured is told from what services send themselves. */
 export const METRICS_SCOPE: Scope = { name: 'localmesh.proxy' };
 
-/** Port that a service is called at by its name in the mesh: `http://orders/`. */
+/** Port that a service of the mesh is called at by its name: `http://orders/`. */
 const SERVICE_PORT = 80;
 
 /**
  * What `/metrics` shows as OTLP, as a resource of the mesh's own, and `http.server.request.duration` and
- * `http.client.request.duration` as OpenTelemetry's semantic conventions for HTTP want them: as if each service had
- * measured itself, the called ones as servers, callers and the gateway as clients. Everything is cumulative.
+ * `http.client.request.duration` as OpenTelemetry's semantic conventions for HTTP want them, with `rpc.server.call.duration`
+ * and `rpc.client.call.duration` for gRPC: as if each service had measured itself, the called ones as servers, callers
+ * and the gateway as clients. Everything is cumulative.
  * @param nowMs milliseconds since the epoch
  */
 export function otlpMetrics(exposition: Exposition, nowMs: number): ResourceMetrics[] {
@@ -35,11 +38,12 @@ export function otlpMetrics(exposition: Exposition, nowMs: number): ResourceMetr
   const own = metricFamilies(exposition).map((family) => metricOf(family, startedAt, time));
   return [
     resourceMetrics('localmesh', mesh, own),
-    ...[...durationsByService(exposition.series, time)].map(([service, { server, client }]) =>
-      resourceMetrics(service, mesh, [
-        ...durations('http.server.request.duration', 'Duration of HTTP server requests.', server),
-        ...durations('http.client.request.duration', 'Duration of HTTP client requests.', client),
-      ]),
+    ...[...durationsByService(exposition, time)].map(([service, points]) =>
+      resourceMetrics(
+        service,
+        mesh,
+        DURATIONS.flatMap((name) => durations(name, points[name])),
+      ),
     ),
   ];
 }
@@ -118,39 +122,60 @@ function distributionPoint(
   };
 }
 
-interface ServiceDurations {
-  server: HistogramDataPoint[];
-  client: HistogramDataPoint[];
-}
+const DESCRIPTIONS = {
+  'http.server.request.duration': 'Duration of HTTP server requests.',
+  'http.client.request.duration': 'Duration of HTTP client requests.',
+  'rpc.server.call.duration': 'Duration of incoming gRPC calls.',
+  'rpc.client.call.duration': 'Duration of outgoing gRPC calls.',
+} as const;
+type DurationName = keyof typeof DESCRIPTIONS;
+const DURATIONS = Object.keys(DESCRIPTIONS) as DurationName[];
 
-function durationsByService(series: readonly TrafficSeries[], time: string): Map<string, ServiceDurations> {
+type ServiceDurations = Record<DurationName, HistogramDataPoint[]>;
+
+function durationsByService({ series, status }: Exposition, time: string): Map<string, ServiceDurations> {
   const services = new Map<string, ServiceDurations>();
+  // Those outside have a port of their own, which is their only instance's.
+  const ports = new Map(
+    status.services.map(({ name, external, instances }) => [name, external ? instances[0]?.appPort : null]),
+  );
   for (const each of series) {
     const server = each.direction === 'inbound';
     const service = server ? each.destination : each.source;
     let of = services.get(service);
-    if (of === undefined) services.set(service, (of = { server: [], client: [] }));
-    const points = server ? of.server : of.client;
-    for (const [key, numbers] of each.totals.durations)
-      points.push(durationPoint(each, durationKey(key), numbers, time));
+    if (of === undefined)
+      services.set(
+        service,
+        (of = Object.fromEntries(DURATIONS.map((name) => [name, []])) as unknown as ServiceDurations),
+      );
+    const port = ports.get(each.destination) ?? SERVICE_PORT;
+    for (const [number, numbers] of each.totals.durations) {
+      const key = durationKey(number);
+      const side = server ? 'server' : 'client';
+      const name =
+        key?.method === GRPC_CALL ? (`rpc.${side}.call.duration` as const) : (`http.${side}.request.duration` as const);
+      of[name].push(durationPoint(each, key, port, numbers, time));
+    }
   }
   return services;
 }
 
-function durations(name: string, description: string, dataPoints: HistogramDataPoint[]): Metric[] {
+function durations(name: DurationName, dataPoints: HistogramDataPoint[]): Metric[] {
   if (dataPoints.length === 0) return [];
+  const description = DESCRIPTIONS[name];
   return [{ name, description, unit: 's', histogram: { dataPoints, aggregationTemporality: CUMULATIVE } }];
 }
 
 function durationPoint(
   series: TrafficSeries,
   key: DurationKey | null,
+  port: number,
   numbers: readonly number[],
   time: string,
 ): HistogramDataPoint {
   const counts = numbers.slice(0, DURATION_SUM);
   return {
-    attributes: httpAttributes(series, key),
+    attributes: callAttributes(series, key, port),
     startTimeUnixNano: unixNano(series.sinceMs),
     timeUnixNano: time,
     count: String(counts.reduce((sum, n) => sum + n, 0)),
@@ -160,7 +185,8 @@ function durationPoint(
   };
 }
 
-function httpAttributes(series: TrafficSeries, key: DurationKey | null): KeyValue[] {
+/** @param port of the called service */
+function callAttributes(series: TrafficSeries, key: DurationKey | null, port: number): KeyValue[] {
   const { direction, source, destination, route, gatewayRoute, subset, tls } = series;
   const server = direction === 'inbound';
   const list: KeyValue[] = [];
@@ -168,16 +194,20 @@ function httpAttributes(series: TrafficSeries, key: DurationKey | null): KeyValu
     if (value !== '') list.push(stringAttribute(name, value));
   };
   if (key === null) list.push(boolAttribute('otel.metric.overflow', true));
-  else {
+  else if (key.method === GRPC_CALL) {
+    text('rpc.system.name', 'grpc');
+    text('rpc.response.status_code', grpcCodeName(key.status));
+    if (isGrpcError(key.status, server)) text('error.type', grpcCodeName(key.status));
+  } else {
     text('http.request.method', key.method);
     if (key.status > 0) list.push(intAttribute('http.response.status_code', key.status));
     text('error.type', errorType(key, server));
   }
   // The application is spoken to without TLS; that of the mesh is between the proxies.
-  text('url.scheme', 'http');
+  if (key?.method !== GRPC_CALL) text('url.scheme', 'http');
   if (!server && destination !== '') {
     text('server.address', destination);
-    list.push(intAttribute('server.port', SERVICE_PORT));
+    list.push(intAttribute('server.port', port));
   }
   text(server ? 'mesh.source' : 'mesh.destination', server ? source : destination);
   text('mesh.subset', subset);

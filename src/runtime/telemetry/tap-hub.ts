@@ -23,7 +23,7 @@ export interface TapHub {
   readonly dropped: number;
   /**
    * Subscribed when this returns.
-   * @param ownDrops the subscriber counts them, and reads what waits when the signal aborts
+   * @param ownDrops the subscriber keeps a record: it counts them, and reads what waits when the signal aborts
    */
   open(filter: TapFilter, signal: AbortSignal, ownDrops?: boolean): AsyncIterable<TapBatch>;
   /** From a data plane. */
@@ -41,7 +41,8 @@ export function createTapHub(onChange: () => void): TapHub {
       return droppedInAll;
     },
     open(filter, signal, ownDrops = false) {
-      const tap: OpenTap = { spec: { id: nextId++, filter }, waiting: none(), characters: 0, ownDrops, wake: () => {} };
+      const spec: TapSpec = { id: nextId++, filter, live: !ownDrops };
+      const tap: OpenTap = { spec, waiting: none(), characters: 0, ownDrops, wake: () => {} };
       const close = () => {
         if (taps.delete(tap.spec.id)) onChange();
         tap.wake();

@@ -1,6 +1,7 @@
 import { deepEqual } from '../../model/deep-equal.ts';
 import type { StatGrouping, StatRow, TapBatch, TapFilter } from '../../model/events.ts';
 import { ANY_REQUEST } from '../../model/events.ts';
+import { fieldSet, redactQuery } from '../../model/redact.ts';
 import type { ResolvedTelemetry } from '../../model/resolved.ts';
 import type { Problem } from '../../model/result.ts';
 import type { CertificateStatus, MeshStatus, TrafficStatus } from '../../model/status.ts';
@@ -24,7 +25,7 @@ const STATS_INTERVAL_MS = 1_000;
 const EXPORT_GRACE_MS = 1_000;
 
 /** What of the configuration concerns traffic. */
-type TrafficSettings = Pick<ResolvedTelemetry, 'admin' | 'accessLog' | 'redactHeaders' | 'otlp'>;
+type TrafficSettings = Pick<ResolvedTelemetry, 'admin' | 'accessLog' | 'redactHeaders' | 'redactFields' | 'otlp'>;
 
 export interface TelemetryOptions {
   clock: Clock;
@@ -50,7 +51,8 @@ export class Telemetry {
   private readonly history: TrafficHistory;
   private readonly hub: TapHub;
   private readonly totals = new Map<number, TrafficTotals>();
-  private settings: TrafficSettings = { admin: null, accessLog: null, redactHeaders: [], otlp: null };
+  private settings: TrafficSettings = { admin: null, accessLog: null, redactHeaders: [], redactFields: [], otlp: null };
+  private secretFields = fieldSet([]);
   private admin: AdminServer | null = null;
   private accessLog: { log: AccessLog; abort: AbortController; ended: Promise<void> } | null = null;
   /** Of access logs that are closed. */
@@ -78,7 +80,14 @@ export class Telemetry {
   }
 
   deliver(batches: readonly { tap: number; batch: TapBatch }[]): void {
+    for (const { batch } of batches) this.withoutSecrets(batch.events);
     this.hub.deliver(batches);
+  }
+
+  /** The same requests, without the values of secret parameters in their paths: here they come from the data planes. */
+  withoutSecrets<Item extends { path: string }>(requests: readonly Item[]): readonly Item[] {
+    for (const each of requests) each.path = redactQuery(each.path, this.secretFields);
+    return requests;
   }
 
   onDataPlaneDied(dataPlane: number): void {
@@ -168,10 +177,11 @@ export class Telemetry {
   // -- settings ---------------------------------------------------------------------------------------------------
 
   /** Puts settings in force. What cannot be had is told and left out: traffic does not depend on it. */
-  async configure({ admin, accessLog, redactHeaders, otlp }: TrafficSettings): Promise<void> {
+  async configure({ admin, accessLog, redactHeaders, redactFields, otlp }: TrafficSettings): Promise<void> {
     const before = this.settings;
-    const next = { admin, accessLog, redactHeaders, otlp };
+    const next = { admin, accessLog, redactHeaders, redactFields, otlp };
     this.settings = next;
+    this.secretFields = fieldSet(redactFields);
     if (!deepEqual(before.redactHeaders, next.redactHeaders)) this.options.onTaps(this.hub.specs(), next.redactHeaders);
     if (next.accessLog === null) await this.stopAccessLog();
     else if (this.accessLog === null) this.startAccessLog(next.accessLog);

@@ -1,4 +1,5 @@
 import type { ProxySpan } from '../../model/proxy-span.ts';
+import type { TraceRecord } from './trace-index.ts';
 
 /** One request as the proxies on both of its ends saw it. */
 export interface KeptRequest {
@@ -8,6 +9,28 @@ export interface KeptRequest {
   called: ProxySpan | null;
   /** What callers' proxies saw of the other requests of the trace, the earliest first. */
   others: ProxySpan[];
+}
+
+/**
+ * The request that a span belongs to: a proxy's is itself one; of a service's own, the call that it stands for, else the
+ * request within which it came about.
+ * @returns ID of a proxy's span; the one given where there is none
+ */
+export function requestOf({ proxies, spans }: TraceRecord, spanId: string): string {
+  const isRequest = (id: string) => proxies.some((proxy) => proxy.spanId === id);
+  if (spanId === '' || isRequest(spanId)) return spanId;
+  const call = proxies.find(({ side, parentSpanId }) => side !== 'inbound' && parentSpanId === spanId);
+  if (call !== undefined) return call.spanId;
+  const parents = new Map(spans.map(({ span }) => [span.spanId, span.parentSpanId ?? '']));
+  // A service may send anything, also spans that are each other's parents.
+  for (
+    let id = parents.get(spanId), steps = 0;
+    id !== undefined && steps < parents.size;
+    id = parents.get(id), steps++
+  ) {
+    if (isRequest(id)) return id;
+  }
+  return spanId;
 }
 
 /**

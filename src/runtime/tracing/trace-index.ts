@@ -7,7 +7,7 @@ import {
   STATUS_ERROR,
   unixMs,
 } from '../../model/otlp.ts';
-import { type ProxySpan, proxySpanError } from '../../model/proxy-span.ts';
+import { type ProxySpan, proxySpanError, withoutQuery } from '../../model/proxy-span.ts';
 import type { TraceEdge, TraceEdges, TraceQuery, TraceSummary } from '../../model/trace.ts';
 
 /** A span that a service sent, with who sent it. */
@@ -51,12 +51,13 @@ export interface TraceEntry {
   readonly begun: TraceEdge[];
   readonly served: TraceEdge[];
   locations: Location[];
-  /** IDs of the proxies' spans, one after another: as one text they take least room. */
+  /** IDs of the proxies' spans, then those of the services' own, one after another: as one text they take least room. */
   spanIds: string;
+  ownSpanIds: string;
 }
 
-/** A request that is kept. */
-export interface RequestPlace {
+/** A span that is kept. */
+export interface SpanPlace {
   traceId: string;
   spanId: string;
 }
@@ -84,12 +85,14 @@ export class TraceIndex {
         served: [],
         locations: [],
         spanIds: '',
+        ownSpanIds: '',
       };
       this.entries.set(record.traceId, entry);
     }
     entry.locations.push(location);
     for (const span of record.proxies) this.addProxySpan(entry, span);
     for (const { resource, span } of record.spans) {
+      if (span.spanId.length === SPAN_ID_DIGITS) entry.ownSpanIds += span.spanId;
       const service = attributeText(resource?.attributes, 'service.name') || 'unknown';
       const startMs = unixMs(span.startTimeUnixNano);
       const hasParent = (span.parentSpanId ?? '') !== '';
@@ -136,13 +139,17 @@ export class TraceIndex {
     return found;
   }
 
-  /** Requests whose IDs begin so, at most `most`. */
-  requestsWithPrefix(prefix: string, most: number): RequestPlace[] {
-    const found: RequestPlace[] = [];
-    for (const { traceId, spanIds } of this.entries.values()) {
-      for (let at = 0; at < spanIds.length; at += SPAN_ID_DIGITS) {
-        if (!spanIds.startsWith(prefix, at)) continue;
-        found.push({ traceId, spanId: spanIds.slice(at, at + SPAN_ID_DIGITS) });
+  /**
+   * Spans whose IDs begin so, at most `most`.
+   * @param whose those of proxies, each of which is a request, or those that services sent themselves
+   */
+  spansWithPrefix(prefix: string, most: number, whose: 'spanIds' | 'ownSpanIds'): SpanPlace[] {
+    const found: SpanPlace[] = [];
+    for (const entry of this.entries.values()) {
+      const ids = entry[whose];
+      for (let at = 0; at < ids.length; at += SPAN_ID_DIGITS) {
+        if (!ids.startsWith(prefix, at)) continue;
+        found.push({ traceId: entry.traceId, spanId: ids.slice(at, at + SPAN_ID_DIGITS) });
         if (found.length >= most) return found;
       }
     }
@@ -190,8 +197,7 @@ function note(entry: TraceEntry, span: NonNullable<TraceEntry['root']>, endMs: n
 }
 
 function titleOf(span: ProxySpan): string {
-  const query = span.path.indexOf('?');
-  const path = query < 0 ? span.path : span.path.slice(0, query);
+  const path = withoutQuery(span.path);
   if (span.protocol === 'tcp') return `tcp ${span.other}`;
   return span.protocol === 'grpc' ? path.slice(1) : `${span.method} ${path}`;
 }

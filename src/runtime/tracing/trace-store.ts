@@ -9,9 +9,9 @@ import type { Clock, Timer } from '../clock.ts';
 import { storageProblem } from '../state/mesh-directory.ts';
 import {
   type Location,
-  type RequestPlace,
   type ServiceLog,
   type ServiceSpan,
+  type SpanPlace,
   TraceIndex,
   type TraceRecord,
 } from './trace-index.ts';
@@ -96,11 +96,13 @@ export class TraceStore {
     return this.index.query(query);
   }
 
-  /** @param id whole, or the beginning of one only */
+  /** @param id of a trace or of a span in it, or the beginning of one of them only */
   async find(id: string): Promise<Result<string>> {
     await this.flush();
     const wanted = id.toLowerCase();
-    const found = this.index.withPrefix(wanted, 4);
+    let found = this.index.withPrefix(wanted, 4);
+    // Spans are only looked at for what is no trace: a few digits mean one of the traces that are listed.
+    if (found.length === 0) found = [...new Set(this.spans(wanted).map(({ traceId }) => traceId))];
     if (found.length === 1 && wanted !== '') return ok(found[0]);
     const hint = 'see `mesh trace` for those that there are';
     if (found.length === 0) return fail(problem('MESH-R140', { message: `there is no trace ${id}`, hint }));
@@ -110,15 +112,16 @@ export class TraceStore {
   }
 
   /**
-   * The request, or the trace as a whole (`spanId` empty), that an ID or the beginning of one means.
+   * The request, or the trace as a whole (`spanId` empty), that an ID or the beginning of one means. Of what services sent
+   * themselves it may be a span of any kind.
    * @returns MESH-X101 where there is none, MESH-X102 where there are several
    */
-  async findRequest(id: string): Promise<Result<RequestPlace>> {
+  async findRequest(id: string): Promise<Result<SpanPlace>> {
     await this.flush();
     const wanted = id.toLowerCase();
     const valid = /^[0-9a-f]{1,32}$/.test(wanted);
     const traces = valid ? this.index.withPrefix(wanted, 4) : [];
-    const requests = valid && wanted.length <= 16 ? this.index.requestsWithPrefix(wanted, 4) : [];
+    const requests = valid ? this.spans(wanted) : [];
     const whole = requests.filter(({ spanId }) => spanId === wanted);
     if (whole.length === 1) return ok(whole[0]);
     const found = [...traces.map((traceId) => ({ traceId, spanId: '' })), ...requests];
@@ -135,6 +138,13 @@ export class TraceStore {
     const some = found.slice(0, 3).map(({ traceId, spanId }) => (spanId === '' ? `trace ${traceId}` : spanId));
     const message = `several requests or traces begin with ${wanted}: ${some.join(', ')}${found.length > 3 ? ', ...' : ''}`;
     return fail(problem('MESH-X102', { message, hint: 'give a few more digits' }));
+  }
+
+  /** Spans of proxies whose IDs begin so, or else of services. */
+  private spans(prefix: string): SpanPlace[] {
+    if (prefix === '' || prefix.length > 16) return [];
+    const found = this.index.spansWithPrefix(prefix, 4, 'spanIds');
+    return found.length > 0 ? found : this.index.spansWithPrefix(prefix, 4, 'ownSpanIds');
   }
 
   /** All that is known of a trace; null: none of that ID, or it has just been dropped for its age. */

@@ -8,7 +8,7 @@ import type { Trace, TraceQuery, TraceSummary } from '../../model/trace.ts';
 import type { TraceSettings } from '../../proxy/telemetry/trace-recorder.ts';
 import type { Clock } from '../clock.ts';
 import { joinTrace } from './join.ts';
-import { type KeptRequest, keptRequest } from './kept-request.ts';
+import { type KeptRequest, keptRequest, requestOf } from './kept-request.ts';
 import { loadOtlpCodec, type OtlpCodec } from './otlp-codec.ts';
 import { SpanExporter } from './otlp-exporter.ts';
 import { type OtlpReceiver, startOtlpReceiver } from './otlp-receiver.ts';
@@ -95,7 +95,7 @@ export class Tracing {
     return this.store.query(query);
   }
 
-  /** @param id or the beginning of one */
+  /** @param id of the trace or of a span in it, or the beginning of one */
   async trace(id: string): Promise<Result<Trace>> {
     const found = await this.store.find(id);
     if (!found.ok) return found;
@@ -106,7 +106,7 @@ export class Tracing {
 
   /**
    * What proxies know of the request, and of the others of its trace.
-   * @param id of the request or its trace, or the beginning of one
+   * @param id of the request, its trace, or a span that a service sent in it, or the beginning of one
    * @returns MESH-X101 where nothing is kept, with what is; MESH-X102 where several begin so
    */
   async request(id: string): Promise<Result<KeptRequest>> {
@@ -114,7 +114,7 @@ export class Tracing {
     if (!found.ok) return fail(...found.problems.map((each) => this.withReason(each)));
     const { traceId, spanId } = found.value;
     const record = await this.store.read(traceId);
-    const kept = record === null ? null : keptRequest(record.proxies, spanId);
+    const kept = record === null ? null : keptRequest(record.proxies, requestOf(record, spanId));
     if (kept !== null) return ok(kept);
     return fail(this.withReason(problem('MESH-X101', { message: `no proxy's part of trace ${traceId} is kept` })));
   }

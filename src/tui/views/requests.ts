@@ -34,7 +34,9 @@ export const requests: ViewDefinition<ShownEvent> = {
     const state = ui.paused ? 'paused' : list.selected === null && list.sort === 0 ? 'live' : 'Esc to follow';
     const dropped = view.dropped === 0 ? '' : `, ${view.dropped} not shown (too many)`;
     return [
-      hint(`  ${rows.length} requests, ${state}${ui.bodies ? ', with bodies' : ''}${dropped}`),
+      hint(
+        `  ${rows.length} ${rows.length === 1 ? 'request' : 'requests'}, ${state}${ui.bodies ? ', with bodies' : ''}${dropped}`,
+      ),
       ...drawTable(layout, rows, selected, { ...size, rows: size.rows - 1 }, SORTS[list.sort]),
     ];
   },

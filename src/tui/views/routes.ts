@@ -1,3 +1,4 @@
+import type { StatRow } from '../../model/events.ts';
 import type { RouteStatus } from '../../model/status.ts';
 import { pad, wrap } from '../../model/text.ts';
 import { sumOf, type Traffic } from '../../model/traffic-sums.ts';
@@ -73,12 +74,11 @@ function allRows({ view }: Context): RouteRow[] {
       instances.map(({ id, subset }) => [id, `${name}/${subset}`] as const),
     ),
   );
+  const gateway = new Map(view.routes.filter(({ table }) => table === 'gateway').map((route) => [route.name, route]));
   return view.routes.map((route) => {
-    // A route's name is unique in its table only.
-    const stats = (view.stats ?? []).filter((row) => row.route === route.name && belongs(route, row));
+    const stats = (view.stats ?? []).filter((row) => belongs(route, row, gateway));
     const seen = view.events.filter(
-      (event) =>
-        event.direction === 'outbound' && event.route === route.name && event.instance !== '' && belongs(route, event),
+      (event) => event.direction === 'outbound' && event.instance !== '' && belongs(route, event, gateway),
     );
     return {
       route,
@@ -100,13 +100,21 @@ function allRows({ view }: Context): RouteRow[] {
   });
 }
 
-/** A gateway's route to a service hands over to that service's own routes, under whose names requests are counted. */
+/** A gateway's route to a service hands over to that service's own routes. */
 const handsOver = ({ table, backends }: RouteStatus): boolean =>
-  table === 'gateway' && backends.every(({ subset }) => subset === null);
+  table === 'gateway' && backends.some(({ subset }) => subset === null);
 
-function belongs(route: RouteStatus, { source, destination }: { source: string; destination: string }): boolean {
-  if (handsOver(route)) return false;
-  return route.table === 'gateway' ? source === 'gateway' : destination === route.table;
+/** Requests as they are counted: what the gateway hands over, under its route and under the service's. */
+type Counted = Pick<StatRow, 'source' | 'destination' | 'route' | 'gatewayRoute'>;
+
+/** A route's name is unique in its table only. */
+function belongs({ table, name }: RouteStatus, row: Counted, gateway: ReadonlyMap<string, RouteStatus>): boolean {
+  if (table === 'gateway') return row.source === 'gateway' && row.gatewayRoute === name;
+  if (row.destination !== table || row.route !== name) return false;
+  // A gateway's route that names a subset is itself what `route` says.
+  if (row.source !== 'gateway' || row.gatewayRoute !== name) return true;
+  const outer = gateway.get(name);
+  return outer === undefined || handsOver(outer);
 }
 
 function matchText({ route: { hosts, matches } }: RouteRow): string {
@@ -161,7 +169,7 @@ const layout: Column<RouteRow>[] = [
   },
   { title: 'BACKENDS', min: 12, rank: 4, cell: splitText },
   { title: 'WANTED/SEEN', min: 21, rank: 6, cell: splitBar },
-  { title: 'AT', min: 14, max: 30, rank: 7, cell: ({ route }) => dim(route.source.split('/').at(-1) ?? '') },
+  { title: 'AT', min: 18, max: 30, rank: 7, cell: ({ route }) => dim(route.source.split('/').at(-1) ?? '') },
 ];
 
 function detailOf(row: RouteRow, columns: number): Line[] {
@@ -201,10 +209,7 @@ function detailOf(row: RouteRow, columns: number): Line[] {
 }
 
 function trafficLines({ route, traffic }: RouteRow): Line[] {
-  if (handsOver(route)) {
-    const names = [...new Set(route.backends.map(({ service }) => service))].join(', ');
-    return [heading('Traffic'), hint(`its requests go on to the routes of ${names}, and are counted there`)];
-  }
+  const names = [...new Set(route.backends.flatMap(({ service, subset }) => (subset === null ? [service] : [])))];
   return [
     heading('Traffic'),
     field(
@@ -217,5 +222,6 @@ function trafficLines({ route, traffic }: RouteRow): Line[] {
         ? '-'
         : `p50 ${duration(traffic.p50Ms)}  p95 ${duration(traffic.p95Ms)}  p99 ${duration(traffic.p99Ms)}`,
     ),
+    ...(handsOver(route) ? [hint(`they go on by the routes of ${names.join(', ')}, where they are seen too`)] : []),
   ];
 }

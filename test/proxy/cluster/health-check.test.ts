@@ -163,4 +163,28 @@ describe('HealthChecker', () => {
     checker.reconcile([at('a', 1)]);
     expect(clock.pending).toBe(0);
   });
+
+  it('reaches each endpoint in its own way, and follows when that changes', async () => {
+    const clock = new FakeClock();
+    const probed: unknown[] = [];
+    const probe: Probe = async (_action, { port, tls, authority }) => {
+      probed.push([port, tls === null ? 'plain' : (tls.rejectUnauthorized ?? true), authority]);
+      return null;
+    };
+    const peer = { tls: { servername: 'pay.example' }, authority: 'pay.example' };
+    const options = { clock, random: () => 0.5, probe, ...peer };
+    const checker = new HealthChecker('pay', SPEC, () => undefined, options);
+    checker.reconcile([at('pay', 1)]);
+    await clock.advanceAsync(250);
+    const injected = at('pay-injected-1', 2, { health: { host: '127.0.0.1', port: 2, tls: true } });
+    // Taken over: it is no external service any more, and one of its endpoints insists on TLS.
+    checker.reconcile([injected, at('pay-1', 3)], SPEC, { tls: null, authority: null });
+    await clock.advanceAsync(250);
+    expect(probed).toEqual([
+      [1, true, 'pay.example'],
+      [2, false, null],
+      [3, 'plain', null],
+    ]);
+    checker.close();
+  });
 });

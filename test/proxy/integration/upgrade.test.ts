@@ -7,7 +7,7 @@ import type { Duplex } from 'node:stream';
 import tls from 'node:tls';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { route, startTestMesh, type TestMesh } from '../../support/proxy-mesh.ts';
-import { eventually, fetchH1, listenOn, rawExchange, settled, type TestApp } from '../../support/traffic.ts';
+import { eventually, fetchH1, listenOn, rawExchange, settled, type TestApp, underWay } from '../../support/traffic.ts';
 
 const KEY = 'dGhlIHNhbXBsZSBub25jZQ==';
 const accept = (key: string) =>
@@ -42,7 +42,7 @@ describe('upgrades', () => {
         `HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: Upgrade\r\nsec-websocket-accept: ${given}\r\n${protocol}\r\nHELLO`,
       );
       socket.on('data', (chunk: Buffer) => socket.write(Buffer.concat([Buffer.from('<'), chunk, Buffer.from('>')])));
-      socket.on('end', () => socket.end('BYE'));
+      if (request.url !== '/deaf') socket.on('end', () => socket.end('BYE'));
     });
     app = await listenOn(server);
 
@@ -161,6 +161,16 @@ describe('upgrades', () => {
     await seen;
     await settled(mesh);
   });
+
+  it('lets go of an application that does not notice that the client has gone', async () => {
+    const client = net.connect(mesh.dependency.app, '127.0.0.1');
+    const { read } = await open(client, '/deaf');
+    expect(await read(5)).toBe('HELLO');
+    // No reset: an end, which this application ignores.
+    client.end();
+    await eventually(() => underWay(mesh).active === 0, 'the end of the exchange', 15_000);
+    sockets.at(-1)!.destroy();
+  }, 20_000);
 
   it('sends bytes that came right behind the handshake', async () => {
     const text = await rawExchange(mesh.dependency.app, `${handshake('/early')}early`, '<early>');

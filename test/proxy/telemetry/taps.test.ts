@@ -243,6 +243,24 @@ describe('a tap', () => {
     expect(sent.batches).toHaveLength(2);
   });
 
+  it('gives a tap that people read fewer, which takes nothing from one that keeps a record', () => {
+    const batches: Sent['batches'] = [];
+    const taps = createTaps(
+      [
+        { id: 1, filter: ANY_REQUEST, live: true },
+        { id: 2, filter: ANY_REQUEST, live: false },
+      ],
+      [],
+      { wallMs: () => 0, send: (some) => batches.push(...some) },
+    );
+    for (let i = 0; i < 1_000; i++) taps.see(finished(), 1_010);
+    taps.flush();
+    expect(batches).toMatchObject([
+      { tap: 1, batch: { dropped: 500, events: { length: 500 } } },
+      { tap: 2, batch: { dropped: 0, events: { length: 1_000 } } },
+    ]);
+  });
+
   it('bounds what long headers take', () => {
     const { taps, batches } = tapping({ showHeaders: ['*'] });
     const headers = Array.from({ length: 300 }, (_, i) => [`x-${i}`, 'v'.repeat(60_000)]).flat();

@@ -7,7 +7,7 @@ import { ReflectionService } from '@grpc/reflection';
 import protobuf from 'protobufjs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createMessageTypes, type ReadyInstance } from '../../../src/runtime/bodies/message-types.ts';
-import { reflect } from '../../../src/runtime/bodies/reflection.ts';
+import { type ReflectionServer, reflect } from '../../../src/runtime/bodies/reflection.ts';
 
 const ORDERS = `
 syntax = "proto3";
@@ -19,6 +19,8 @@ service Orders { rpc Create(Order) returns (stream Reply); }
 message Order { string first_name = 1; common.Money price = 2; int64 number = 3; google.protobuf.Timestamp at = 4; }
 message Reply { bytes raw = 1; }`;
 const MONEY = 'syntax = "proto3"; package common; message Money { int32 cents = 1; }';
+
+const at = (port: number): ReflectionServer => ({ host: '127.0.0.1', port, tls: false });
 
 let dir: string;
 beforeEach(async () => {
@@ -111,10 +113,10 @@ describe('types of gRPC methods', () => {
   it('are asked of an instance, once until it starts anew, and of one that refuses again after a while', async () => {
     const asked: number[] = [];
     let answer: Promise<protobuf.Root> = Promise.reject(new Error('it has no server reflection'));
-    let ready: ReadyInstance[] = [{ id: 'orders-1', port: 1, startedAt: 'a' }];
+    let ready: ReadyInstance[] = [{ id: 'orders-1', server: at(1), startedAt: 'a' }];
     const { clock, method } = typesFor({
       ready: () => ready,
-      ask: (port) => {
+      ask: ({ port }) => {
         asked.push(port);
         return answer;
       },
@@ -131,7 +133,7 @@ describe('types of gRPC methods', () => {
     clock.now += 3_600_000;
     await method();
     expect(asked).toEqual([1, 1]);
-    ready = [{ id: 'orders-1', port: 2, startedAt: 'b' }];
+    ready = [{ id: 'orders-1', server: at(2), startedAt: 'b' }];
     expect(await method()).toMatchObject({ ok: true });
     expect(asked).toEqual([1, 1, 2]);
     ready = [];
@@ -159,11 +161,11 @@ describe('gRPC server reflection', () => {
     });
     try {
       await rm(dir, { recursive: true });
-      const { method } = typesFor({ ready: () => [{ id: 'orders-1', port, startedAt: '' }] });
+      const { method } = typesFor({ ready: () => [{ id: 'orders-1', server: at(port), startedAt: '' }] });
       const found = await method();
       if (!found.ok) throw new Error(found.problems[0].message);
       expect(found.value.request.decode(order())).toEqual(DECODED);
-      await expect(reflect(port, 'no.Such', 2_000)).rejects.toThrow();
+      await expect(reflect(at(port), 'no.Such', 2_000)).rejects.toThrow();
     } finally {
       server.forceShutdown();
     }
@@ -175,10 +177,10 @@ describe('gRPC server reflection', () => {
       server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (_error, bound) => resolve(bound));
     });
     try {
-      await expect(reflect(port, 'shop.Orders', 2_000)).rejects.toThrow('it has no server reflection');
+      await expect(reflect(at(port), 'shop.Orders', 2_000)).rejects.toThrow('it has no server reflection');
     } finally {
       server.forceShutdown();
     }
-    await expect(reflect(port, 'shop.Orders', 300)).rejects.toThrow();
+    await expect(reflect(at(port), 'shop.Orders', 300)).rejects.toThrow();
   });
 });

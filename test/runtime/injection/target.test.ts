@@ -1,11 +1,19 @@
 import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import net from 'node:net';
-import { tmpdir } from 'node:os';
+import { networkInterfaces, tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { byAddress, findTarget, parseAddress, suggestedName } from '../../../src/runtime/injection/target.ts';
+import {
+  byAddress,
+  findTarget,
+  type OwnProcesses,
+  parseAddress,
+  suggestedName,
+} from '../../../src/runtime/injection/target.ts';
+import { listeningLocally } from '../../../src/runtime/state/port-owner.ts';
 import { cleanUpOutsiders, startOutsider } from '../../support/outsiders.ts';
+import { skipped } from '../../support/tools.ts';
 
 cleanUpOutsiders();
 
@@ -22,7 +30,11 @@ beforeEach(() => {
 afterEach(() => rmSync(dir, { recursive: true, force: true }));
 
 const start = (...args: string[]) => startOutsider(['node', path.join(dir, `${name}.js`), 'PORT', ...args]);
-const NONE = new Map<number, string>();
+const mesh =
+  (processes: [number, string][]): OwnProcesses =>
+  () =>
+    Promise.resolve(new Map(processes));
+const NONE = mesh([]);
 
 describe('findTarget', () => {
   it('finds a process by port, pid, script name and address', async () => {
@@ -50,6 +62,35 @@ describe('findTarget', () => {
     expect(await findTarget(String(port), NONE)).toMatchObject({ value: { host: '127.0.0.1' } });
     const every = await start('0.0.0.0');
     expect(await findTarget(String(every.port), NONE)).toMatchObject({ value: { host: '127.0.0.1' } });
+  });
+
+  it('tells processes apart that have one port of several addresses', async () => {
+    const one = await start('127.0.0.1');
+    const script = path.join(dir, `${name}.js`);
+    const two = await startOutsider(['node', script, 'PORT', '127.0.0.2'], { port: one.port, host: '127.0.0.2' });
+    expect(await findTarget(`127.0.0.1:${one.port}`, NONE)).toMatchObject({ value: { pid: one.pid } });
+    expect(await findTarget(`127.0.0.2:${one.port}`, NONE)).toMatchObject({
+      value: { pid: two.pid, host: '127.0.0.2' },
+    });
+    expect(await findTarget(`127.0.0.3:${one.port}`, NONE)).toMatchObject({ value: { pid: null } });
+    expect(listeningLocally()?.('127.0.0.2', one.port)).toBe(true);
+    await two.end();
+    expect(listeningLocally()?.('127.0.0.2', one.port)).toBe(false);
+    expect(listeningLocally()?.('127.0.0.1', one.port)).toBe(true);
+  });
+
+  it('knows the process behind an address of an interface of this machine', async () => {
+    const all = Object.values(networkInterfaces()).flatMap((each) => each ?? []);
+    const own = all.find(({ internal, family }) => !internal && family === 'IPv4')?.address;
+    if (own === undefined) {
+      skipped('this machine has no interface but loopback');
+      return;
+    }
+    const script = path.join(dir, `${name}.js`);
+    const { pid, port } = await startOutsider(['node', script, 'PORT', own], { host: own });
+    expect(await findTarget(String(port), NONE)).toMatchObject({ value: { host: own, port, pid } });
+    expect(await findTarget(`${own}:${port}`, NONE)).toMatchObject({ value: { host: own, port, pid } });
+    expect(await findTarget(`192.0.2.1:${port}`, NONE)).toMatchObject({ value: { host: '192.0.2.1', pid: null } });
   });
 
   it('lists what fits where more than one does', async () => {
@@ -84,10 +125,10 @@ describe('findTarget', () => {
 
   it('refuses a process without ports, and one of the mesh', async () => {
     const { pid } = await start();
-    expect(await findTarget(String(process.ppid), new Map([[process.ppid, 'the daemon']]))).toMatchObject({
+    expect(await findTarget(String(process.ppid), mesh([[process.ppid, 'the daemon']]))).toMatchObject({
       problems: [{ code: 'MESH-J105', message: `pid ${process.ppid} is the daemon` }],
     });
-    expect(await findTarget(name, new Map([[pid, 'orders-1']]))).toMatchObject({ problems: [{ code: 'MESH-J105' }] });
+    expect(await findTarget(name, mesh([[pid, 'orders-1']]))).toMatchObject({ problems: [{ code: 'MESH-J105' }] });
     const silent = spawn('sleep', ['60'], { stdio: 'ignore' });
     expect(await findTarget(String(silent.pid), NONE)).toMatchObject({ problems: [{ code: 'MESH-J103' }] });
     silent.kill();

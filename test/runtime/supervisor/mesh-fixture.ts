@@ -215,6 +215,7 @@ export function createMesh(): Mesh {
         tracing: { traces: null, otlp: null },
         telemetry: { admin: null, accessLog: null, redactHeaders: [], redactFields: [], otlp: null },
         gateway: null,
+        defaults: {},
         services: Object.fromEntries(services.map((each) => [each.name, each])),
         baseDir,
       };

@@ -10,7 +10,7 @@ import {
   countStart,
   createCounters,
 } from '../../../src/proxy/telemetry/counters.ts';
-import { DURATION_BOUNDS_S } from '../../../src/proxy/telemetry/http-durations.ts';
+import { DURATION_BOUNDS_S, GRPC_CALL } from '../../../src/proxy/telemetry/http-durations.ts';
 import type { Exposition } from '../../../src/runtime/telemetry/metrics.ts';
 import { type MetricsExporter, startMetricsExporter } from '../../../src/runtime/telemetry/metrics-exporter.ts';
 import { inParts, otlpMetrics } from '../../../src/runtime/telemetry/otlp-metrics.ts';
@@ -32,6 +32,14 @@ const OUTBOUND: CounterKey = {
   instance: 'gateway',
   tls: true,
 };
+const GRPC_OUTBOUND: CounterKey = { ...OUTBOUND, destination: 'legacy', route: 'calls', gatewayRoute: '' };
+const GRPC_INBOUND: CounterKey = {
+  ...GRPC_OUTBOUND,
+  destination: 'billing',
+  route: '',
+  direction: 'inbound',
+  instance: 'billing-1',
+};
 const INBOUND: CounterKey = { ...OUTBOUND, route: '', gatewayRoute: '', direction: 'inbound', instance: 'orders-1' };
 
 function exposition(): Exposition {
@@ -52,10 +60,22 @@ function exposition(): Exposition {
     request(key, 'GET', 0, false, 1);
     request(key, 'PURGE', 200, false, 1);
   }
+  for (const key of [GRPC_OUTBOUND, GRPC_INBOUND]) {
+    request(key, GRPC_CALL, 0, false, 4);
+    request(key, GRPC_CALL, 5, false, 4);
+    request(key, GRPC_CALL, 14, true, 4);
+  }
   const history = createTrafficHistory({ now: () => STARTED_MS, subsetOf: () => 'stable' });
   history.fold(0, counters.snapshot('all'));
   const status = shopStatus();
   status.traffic.telemetryDropped = { spans: 4 };
+  const [orders] = status.services;
+  status.services.push({
+    ...orders,
+    name: 'legacy',
+    external: true,
+    instances: [{ ...orders.instances[0], id: 'legacy-1', appPort: 8_444 }],
+  });
   return {
     series: history.series(),
     status,
@@ -155,6 +175,35 @@ describe('metrics as OTLP', () => {
       'mesh.route': 'main',
       'mesh.gateway_route': 'api',
     });
+  });
+
+  it('have calls of gRPC as the conventions for RPC want them, and the port of who is outside', () => {
+    const points = (service: string, name: string) =>
+      metricsOf(data, service)
+        .get(name)!
+        .histogram!.dataPoints.map((point) => attributes(point.attributes));
+    const calls = points('gateway', 'rpc.client.call.duration');
+    expect(calls.map((each) => [each['rpc.response.status_code'], each['error.type']])).toEqual([
+      ['OK', undefined],
+      ['NOT_FOUND', 'NOT_FOUND'],
+      ['UNAVAILABLE', 'UNAVAILABLE'],
+    ]);
+    expect(calls[0]).toEqual({
+      'rpc.system.name': 'grpc',
+      'rpc.response.status_code': 'OK',
+      'server.address': 'legacy',
+      'server.port': '8444',
+      'mesh.destination': 'legacy',
+      'mesh.route': 'calls',
+      'mesh.tls': true,
+    });
+    // What the client asked for in vain is no error of the server.
+    expect(points('billing', 'rpc.server.call.duration').map((each) => each['error.type'])).toEqual([
+      undefined,
+      undefined,
+      'UNAVAILABLE',
+    ]);
+    expect(metricsOf(data, 'billing').has('http.server.request.duration')).toBe(false);
   });
 
   it('come in parts of a bounded number of points, all of them', () => {

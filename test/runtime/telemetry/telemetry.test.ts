@@ -15,7 +15,7 @@ import { FakeClock } from '../../support/fake-clock.ts';
 import { ordersCertificate, requestEvent, shopStatus, temporaryDirectory, until } from '../control/fake-mesh.ts';
 import { parseMetrics } from './prometheus-parser.ts';
 
-const OFF = { admin: null, accessLog: null, redactHeaders: ['cookie'], otlp: null };
+const OFF = { admin: null, accessLog: null, redactHeaders: ['cookie'], redactFields: ['pin'], otlp: null };
 
 const opened: Telemetry[] = [];
 afterEach(async () => {
@@ -86,6 +86,20 @@ describe('telemetry of a mesh', () => {
     expect((await tap.next()).value).toMatchObject({ events: [{ path: '/orders/1' }] });
     abort.abort();
     expect(taps.at(-1)!.specs).toEqual([]);
+  });
+
+  it('shows no secret parameter of a path to anybody, those of the configuration included', async () => {
+    const { telemetry, taps } = create();
+    await telemetry.configure(OFF);
+    const abort = new AbortController();
+    const tap = telemetry.tap(ANY_REQUEST, abort.signal)[Symbol.asyncIterator]();
+    const events = [{ ...requestEvent(), path: '/pay?page=2&PIN=1234&user%5Bpin%5D=1&access_token=x' }];
+    telemetry.deliver([{ tap: taps.at(-1)!.specs[0].id, batch: { events, dropped: 0, filtered: 0 } }]);
+    expect((await tap.next()).value).toMatchObject({
+      events: [{ path: '/pay?page=2&PIN=REDACTED&user%5Bpin%5D=REDACTED&access_token=REDACTED' }],
+    });
+    expect(telemetry.withoutSecrets([{ path: '/x?pin=1' }])).toEqual([{ path: '/x?pin=REDACTED' }]);
+    abort.abort();
   });
 
   it('calls back with the statistics at once and every second', () => {

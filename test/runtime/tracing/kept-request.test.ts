@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { keptRequest } from '../../../src/runtime/tracing/kept-request.ts';
+import { keptRequest, requestOf } from '../../../src/runtime/tracing/kept-request.ts';
 import { TraceStore } from '../../../src/runtime/tracing/trace-store.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
 import { BEGAN_MS, proxySpan } from '../../support/spans.ts';
@@ -44,6 +44,35 @@ describe('a request in its trace', () => {
   });
 });
 
+describe('a span that a service sent', () => {
+  const own = (spanId: string, parentSpanId: string) => ({
+    span: { traceId: gateway.traceId, spanId, parentSpanId, startTimeUnixNano: '1', endTimeUnixNano: '2' },
+  });
+  const id = (digit: string) => digit.repeat(16);
+  const call = { ...out, parentSpanId: id('3') };
+  const record = {
+    traceId: gateway.traceId,
+    proxies: [gateway, web, call, served],
+    // Serves the request, calculates, and calls; then one that is its own parent's parent, and one of nobody.
+    spans: [
+      own(id('1'), web.spanId),
+      own(id('2'), id('1')),
+      own(id('3'), id('2')),
+      own(id('4'), id('5')),
+      own(id('5'), id('4')),
+      own(id('6'), ''),
+    ],
+    logs: [],
+  };
+
+  it('means the call that it stands for, else the request in which it came about', () => {
+    expect(requestOf(record, id('1'))).toBe(web.spanId);
+    expect(requestOf(record, id('2'))).toBe(web.spanId);
+    expect(requestOf(record, id('3'))).toBe(call.spanId);
+    for (const same of ['', web.spanId, id('4'), id('6'), id('9')]) expect(requestOf(record, same)).toBe(same);
+  });
+});
+
 describe('a request in the store', () => {
   let base: string;
   beforeEach(async () => {
@@ -61,6 +90,13 @@ describe('a request in the store', () => {
       { ...out, spanId: `c1${'0'.repeat(14)}` },
       { ...out, spanId: `c2${'0'.repeat(14)}` },
     ]);
+    const own = {
+      traceId: gateway.traceId,
+      spanId: `f1${'0'.repeat(14)}`,
+      startTimeUnixNano: '1',
+      endTimeUnixNano: '2',
+    };
+    store.addSpans([{ span: own }]);
     for (const again of [false, true]) {
       if (again) {
         await store.close();
@@ -75,6 +111,12 @@ describe('a request in the store', () => {
         value: { traceId: gateway.traceId, spanId: '' },
       });
       expect(await store.findRequest(gateway.traceId.slice(0, 6))).toMatchObject({ ok: true, value: { spanId: '' } });
+      expect(await store.findRequest('f1')).toEqual({
+        ok: true,
+        value: { traceId: gateway.traceId, spanId: own.spanId },
+      });
+      for (const span of ['f1', own.spanId, gateway.spanId, 'c'])
+        expect(await store.find(span)).toEqual({ ok: true, value: gateway.traceId });
       expect(await store.findRequest('c1')).toMatchObject({ ok: true });
       expect(await store.findRequest('c')).toMatchObject({
         ok: false,

@@ -44,7 +44,7 @@ export function parseTakeover({ takeover, match, weight }: InjectFlags): Result<
 }
 
 /** The processes that are the mesh, or that it runs; not those that were injected. */
-function ownProcesses({ pid, dataPlanePids, services }: MeshStatus): OwnProcesses {
+function ownProcesses({ pid, dataPlanePids, services }: MeshStatus): ReadonlyMap<number, string> {
   const ours = new Map<number, string>([[pid, 'the daemon of this mesh']]);
   for (const each of dataPlanePids) ours.set(each, 'the data plane of this mesh');
   for (const { instances } of services)
@@ -54,15 +54,18 @@ function ownProcesses({ pid, dataPlanePids, services }: MeshStatus): OwnProcesse
   return ours;
 }
 
-/** The request for something that listens already. `target`: PORT, PID, NAME or HOST:PORT; `address`: HOST:PORT. */
+/**
+ * The request for something that listens already. `target`: PORT, PID, NAME or HOST:PORT; `address`: HOST:PORT.
+ * @param status called only where the answer is needed
+ */
 export async function requestFor(
   given: { target: string | undefined; address: string | undefined },
   flags: InjectFlags,
-  status: MeshStatus,
+  status: () => Promise<MeshStatus>,
 ): Promise<Result<InjectionRequest>> {
   const takeover = parseTakeover(flags);
   if (!takeover.ok) return takeover;
-  const found = await targetOf(given, ownProcesses(status));
+  const found = await targetOf(given, async () => ownProcesses(await status()));
   if (!found.ok) return found;
   const { host, port, pid } = found.value;
   if (takeover.value !== null && flags.as === undefined)

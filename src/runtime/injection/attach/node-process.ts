@@ -3,7 +3,8 @@ import { readFileSync, readlinkSync } from 'node:fs';
 import path from 'node:path';
 import { problem } from '../../../model/errors.ts';
 import { fail, ok, type Result } from '../../../model/result.ts';
-import { listProcesses, readProcess } from '../../state/process-table.ts';
+import { readProcess } from '../../state/process-table.ts';
+import { processTree } from '../process-tree.ts';
 
 export interface NodeProcess {
   pid: number;
@@ -64,18 +65,10 @@ export function findNodeProcess(pid: number): Result<NodeProcess> {
 
 /** Pids of Node.js processes that descend from this one: they have clients of their own. */
 export function nodeDescendants(pid: number): number[] {
-  const processes = listProcesses();
-  const family = new Set([pid]);
-  for (let grown = true; grown; ) {
-    grown = false;
-    for (const entry of processes) {
-      if (family.has(entry.pid) || !family.has(entry.ppid)) continue;
-      family.add(entry.pid);
-      grown = true;
-    }
-  }
-  family.delete(pid);
-  return [...family].filter((member) => isNode(executableOf(member) ?? '')).sort((a, b) => a - b);
+  return processTree(pid, new Set())
+    .map((entry) => entry.pid)
+    .filter((member) => member !== pid && isNode(executableOf(member) ?? ''))
+    .sort((a, b) => a - b);
 }
 
 /** `node`, `nodejs`, `node20`, `node-22.1`; a binary that was replaced meanwhile ends in ` (deleted)`. */

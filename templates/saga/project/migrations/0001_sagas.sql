@@ -29,6 +29,8 @@ CREATE TABLE saga_calls (
   saga_id text NOT NULL REFERENCES sagas (id) ON DELETE CASCADE,
   step text NOT NULL,
   direction text NOT NULL CHECK (direction IN ('action', 'compensation')),
+  -- How often the saga had been parked before.
+  parked integer NOT NULL,
   attempt integer NOT NULL,
   replica text NOT NULL,
   started_at timestamptz NOT NULL DEFAULT now(),

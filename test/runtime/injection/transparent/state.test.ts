@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Coverage } from '../../../../src/model/injection.ts';
+import { processTree } from '../../../../src/runtime/injection/process-tree.ts';
 import {
   dissolveGroup,
   membersOf,
@@ -13,7 +14,6 @@ import {
 } from '../../../../src/runtime/injection/transparent/cgroups.ts';
 import { type CoverageInputs, outboundRows } from '../../../../src/runtime/injection/transparent/coverage.ts';
 import { parseTcpSockets } from '../../../../src/runtime/injection/transparent/probe.ts';
-import { processTree } from '../../../../src/runtime/injection/transparent/process-tree.ts';
 import {
   type InterceptionRecord,
   placeOf,

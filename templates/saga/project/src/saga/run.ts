@@ -26,17 +26,26 @@ export interface Journal {
 /** What people see of a saga. */
 export interface Chronicle {
   move(state: State, details?: { failure?: string; obstacle?: string }): Promise<void>;
-  /** The call is about to be made. */
-  begin(step: string, direction: Direction, attempt: number): Promise<Begun>;
+  /** Notes that a call is about to be made. @returns null, and notes nothing, if the time for all of them is over */
+  begin(call: CallPlan): Promise<Begun | null>;
   end(begun: Begun, outcome: 'done' | 'refused' | 'failed', error: string | null): Promise<void>;
   /** Whether somebody has done this compensation by hand. Forgets it; notes it in the history. */
   skipped(step: string): Promise<boolean>;
 }
 
+export interface CallPlan {
+  readonly step: string;
+  readonly direction: Direction;
+  /** How often the saga has been parked before. Each time the deadline begins anew. */
+  readonly parked: number;
+  readonly attempt: number;
+  readonly deadlineMs: number;
+}
+
 export interface Begun {
   readonly number: string;
-  /** When the first call of this step and direction was begun since the saga was last resumed; Unix milliseconds. */
-  readonly firstAt: number;
+  /** Until the deadline, which counts from the first attempt, also if another process made it. */
+  readonly remainingMs: number;
   /** Whether an earlier call of it may have had its effect. */
   readonly doubtful: boolean;
 }
@@ -55,8 +64,6 @@ export interface Surroundings {
   readonly id: string;
   readonly journal: Journal;
   readonly chronicle: Chronicle;
-  /** Unix milliseconds. */
-  readonly now: () => number;
   /** From 0 to 1. */
   readonly random: () => number;
 }
@@ -81,7 +88,12 @@ export async function runSaga<Input>(saga: Saga<Input>, input: Input, around: Su
     }
     // It did not happen only where every call of it was refused; otherwise it may have, and is compensated as well.
     if (outcome.kind === 'failed' || outcome.doubtful) begun.unshift(step.name);
-    return compensate(saga, input, { failure: `${step.name}: ${outcome.error}`, steps: begun, results, parked: 0 }, around);
+    return compensate(
+      saga,
+      input,
+      { failure: `${step.name}: ${outcome.error}`, steps: begun, results, parked: 0 },
+      around,
+    );
   }
   await journal.once('completed', () => chronicle.move('completed'));
   return 'completed';
@@ -120,7 +132,7 @@ async function perform<Input>(
   results: Readonly<Record<string, unknown>>,
   around: Surroundings,
   parked: number,
-): Promise<Exclude<Outcome, { kind: 'failed' }> | Extract<Outcome, { kind: 'failed' }>> {
+): Promise<Outcome> {
   const policy: Policy =
     direction === 'action'
       ? { ...ACTION_POLICY, ...step.policy }
@@ -131,8 +143,9 @@ async function perform<Input>(
   let last = '';
   for (let attempt = 1; ; attempt++) {
     const title = `${step.name} ${direction}${parked > 0 ? ` ${parked + 1}` : ''} #${attempt}`;
+    const plan: CallPlan = { step: step.name, direction, parked, attempt, deadlineMs: policy.deadlineMs };
     const outcome = await around.journal.once(title, () =>
-      tryOnce(work, input, { key, attempt, results }, step.name, direction, policy, around),
+      tryOnce(work, input, { key, attempt, results }, plan, policy, around),
     );
     if (outcome.kind !== 'failed') return outcome;
     if (outcome.expired) return last === '' ? outcome : { ...outcome, error: `${outcome.error}; before that: ${last}` };
@@ -146,22 +159,18 @@ async function tryOnce<Input>(
   work: Work<Input>,
   input: Input,
   call: Omit<Call, 'signal'>,
-  step: string,
-  direction: Direction,
+  plan: CallPlan,
   policy: Policy,
-  { chronicle, now, random }: Surroundings,
+  { chronicle, random }: Surroundings,
 ): Promise<Outcome> {
   const pauseMs = pauseAfter(call.attempt, policy, random());
   let begun: Begun | null = null;
   try {
-    begun = await chronicle.begin(step, direction, call.attempt);
-    const remainingMs = begun.firstAt + policy.deadlineMs - now();
-    if (remainingMs <= 0) {
-      const error = `not done within ${policy.deadlineMs} ms`;
-      await chronicle.end(begun, 'failed', error);
-      return { kind: 'failed', error, expired: true, pauseMs: 0 };
+    begun = await chronicle.begin(plan);
+    if (begun === null) {
+      return { kind: 'failed', error: `not done within ${policy.deadlineMs} ms`, expired: true, pauseMs: 0 };
     }
-    const value = await within(Math.min(policy.attemptTimeoutMs, remainingMs), (signal) =>
+    const value = await within(Math.min(policy.attemptTimeoutMs, begun.remainingMs), (signal) =>
       work(input, { ...call, signal }),
     );
     await chronicle.end(begun, 'done', null).catch(() => undefined);

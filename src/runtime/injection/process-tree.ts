@@ -1,4 +1,4 @@
-import { listProcesses, type ProcessEntry } from '../../state/process-table.ts';
+import { listProcesses, type ProcessEntry } from '../state/process-table.ts';
 
 /**
  * A process and what descends from it, oldest first, but for `excluded` and what descends from those: the mesh itself may
