@@ -23,7 +23,7 @@ import {
 } from '../support/outbox.ts';
 
 /** For each way of relaying: OUTBOX_KILL_MS=600000 for a night's worth. */
-const KILLING_MS = Number(process.env.OUTBOX_KILL_MS ?? 20_000);
+const KILLING_MS = Number(process.env.OUTBOX_KILL_MS ?? 8_000);
 const AGGREGATES = 20;
 const WRITERS = 4;
 const silent = createLog('test', { LOG_LEVEL: 'none' });
@@ -56,7 +56,7 @@ describe('a relay that is killed again and again, and its broker', () => {
   it.each(['wal', 'polling'] as const)(
     'loses nothing and keeps the order of each aggregate: %s',
     {
-      timeout: KILLING_MS + 120_000,
+      timeout: KILLING_MS + 18_000,
     },
     async (mode) => {
       const source = await startedServer('source', OUTBOX_TABLES + WORK_TABLES);
@@ -140,7 +140,7 @@ describe('a relay that is killed again and again, and its broker', () => {
         await eventually(same, 60_000).catch(async () => expect(await sums('effects')).toEqual(expected));
         expect(violations).toEqual([]);
         const left = 'SELECT 1 FROM outbox WHERE published_at IS NULL UNION ALL SELECT 1 FROM outbox_dead_letters';
-        await eventually(async () => (await database.query(left)).rowCount === 0, 20_000);
+        await eventually(async () => (await database.query(left)).rowCount === 0, 8_000);
         const { rows } = await database.query<{ events: string }>('SELECT count(*) AS events FROM processed_events');
         console.log(
           `${mode}: ${rows[0].events} events, ${deliveries} deliveries, ${kills} relays and ${brokerKills} brokers killed`,
@@ -195,12 +195,12 @@ describe('a relay whose database is away', () => {
             `INSERT INTO outbox (id, aggregatetype, aggregateid, type, payload) VALUES ('${randomUUID()}', 'thing', 'a', 'Changed', '{}')`,
           );
         await add();
-        await eventually(async () => (await published()) === 1, 20_000);
+        await eventually(async () => (await published()) === 1, 8_000);
         await source.stop();
         await eventually(() => relay.status.role === 'connecting');
         await source.start();
         await add();
-        await eventually(async () => (await published()) === 2, 20_000);
+        await eventually(async () => (await published()) === 2, 8_000);
       } finally {
         await relay.stop();
       }

@@ -5,14 +5,12 @@ import { isRunning } from '../../state/process-table.ts';
 import type { InterceptedWorkload, Interception } from '../interception.ts';
 import { attachCoverage } from './attach-coverage.ts';
 import { type AttachedProcess, openAttachments } from './attachments-file.ts';
-import { type Inspector, openInspector } from './inspector.ts';
+import { type Inspector, inOwnTurn, openInspector } from './inspector.ts';
 import { findNodeProcess, type NodeProcess, nodeDescendants } from './node-process.ts';
 import { ATTACHMENT, install, type Moved, probeClients, probeDestination } from './patch.ts';
 import { openProbeListener, type ProbeListener } from './probe-listener.ts';
 import { PROBE_HOST, type RedirectTable, redirectTable, withFormer, withProbe } from './redirect-table.ts';
 
-/** esbuild-based runners name functions with a call that exists only where they put it. */
-const PRELUDE = 'const __name = (f) => f; const load = process.getBuiltinModule ?? require;';
 const KEY = JSON.stringify(ATTACHMENT);
 const HELD = `globalThis[Symbol.for(${KEY})]`;
 /** Sockets and workers alike: each search walks the whole heap. */
@@ -124,12 +122,12 @@ async function check(
   table: RedirectTable,
   listener: ProbeListener,
 ): Promise<Result<Coverage[]>> {
-  const probed = await inspector.evaluate(standing(`(${probeClients})(load, ${JSON.stringify(PROBE_HOST)})`));
+  const probed = await inspector.evaluate(inOwnTurn(`(${probeClients})(load, ${JSON.stringify(PROBE_HOST)})`));
   if (!probed.ok) return probed;
   const reached: Record<string, number | null> = {};
   for (const service of Object.keys(workload.destinations)) {
     const taken = await inspector.evaluate<number | null>(
-      standing(`(${probeDestination})(load, ${JSON.stringify(service)})`),
+      inOwnTurn(`(${probeDestination})(load, ${JSON.stringify(service)})`),
     );
     reached[service] = taken.ok ? taken.value : null;
   }
@@ -139,7 +137,7 @@ async function check(
   if (!objects.ok) return objects;
   const found = await inspector.call<{ moved: Moved; workers: number[] }>(
     objects.value,
-    `function () { return { moved: ${HELD}.release(this), workers: ${HELD}.workers(this) } }`,
+    `async function () { return { moved: await ${HELD}.release(this), workers: ${HELD}.workers(this) } }`,
   );
   if (!found.ok) return found;
   return ok(
@@ -159,21 +157,16 @@ async function restore(inspector: Inspector, owner: string): Promise<Result<void
   if (!objects.ok) return objects;
   const restored = await inspector.call(
     objects.value,
-    `function () {
+    `async function () {
       const attachment = ${HELD};
       if (attachment === undefined || attachment.table.owner !== ${JSON.stringify(owner)}) return;
       attachment.restore();
-      attachment.release(this);
+      await attachment.release(this);
     }`,
   );
   return restored.ok ? ok(undefined) : restored;
 }
 
 function installation(table: RedirectTable): string {
-  return standing(`(${install})(load, ${KEY}, ${JSON.stringify(table)})`);
-}
-
-/** In a scope of its own: the program's globals stay as they are. */
-function standing(expression: string): string {
-  return `(() => { ${PRELUDE} return ${expression} })()`;
+  return inOwnTurn(`(${install})(load, ${KEY}, ${JSON.stringify(table)})`);
 }

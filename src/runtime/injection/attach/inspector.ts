@@ -219,6 +219,22 @@ function noAnswer(how: string): Problem {
   });
 }
 
+/**
+ * An expression that is evaluated in a turn of the event loop of its own, in a scope of its own, with `load` for Node's
+ * modules. The inspector comes in between any two steps of the program, also in the middle of Node's own books: a timer set
+ * there has lost the program its timers, a socket destroyed there had just been given to a request.
+ */
+export function inOwnTurn(expression: string): string {
+  return `(() => {
+    const load = process.getBuiltinModule ?? require;
+    return new Promise((resolve, reject) => setImmediate(() => {
+      // Runners that stand on esbuild name functions with a call that exists only where they put it.
+      const __name = (f) => f;
+      try { resolve(${expression}) } catch (error) { reject(error) }
+    }));
+  })()`;
+}
+
 interface Evaluated {
   result: { value?: unknown; objectId?: string };
   exceptionDetails?: { text: string; exception?: { description?: string } };
@@ -245,9 +261,7 @@ async function guarded(pid: number, port: number, session: Session): Promise<Res
     guard.once('error', reject).listen(0, '127.0.0.1', resolve);
   });
   const { port: guardPort } = guard.address() as net.AddressInfo;
-  const armed = await inspector.evaluate<boolean>(
-    `(() => { const __name = (f) => f; return (${closeInspectorWith})(process.getBuiltinModule ?? require, ${guardPort}) })()`,
-  );
+  const armed = await inspector.evaluate<boolean>(inOwnTurn(`(${closeInspectorWith})(load, ${guardPort})`));
   if (armed.ok && armed.value) return ok({ ...inspector, close: letGo });
   await letGo();
   return armed.ok ? fail(noAnswer('to a connection from it to this machine')) : armed;

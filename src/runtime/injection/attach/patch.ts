@@ -26,7 +26,7 @@ export interface Moved {
 export interface Attachment {
   table: RedirectTable;
   /** Closes connections of pools that go another way than new ones would. Others than sockets may be among them. */
-  release(objects: unknown[]): Moved;
+  release(objects: unknown[]): Promise<Moved>;
   /** Ids of the worker threads among these objects, each of which has a `net` of its own. */
   workers(objects: unknown[]): number[];
   /** Puts back what was replaced. False: somebody has wrapped it, so that it stays and does nothing. */
@@ -217,7 +217,9 @@ export function install(require: (id: string) => unknown, key: string, table: Re
 
   const attachment: Attachment = {
     table,
-    release,
+    // The inspector comes in between any two steps of the program, also when an agent has just given a socket to a request
+    // that the socket does not know of yet. In a turn of its own nothing is half done.
+    release: (objects) => new Promise((resolve) => setImmediate(() => resolve(release(objects)))),
     workers(objects) {
       const { Worker } = require('node:worker_threads') as { Worker: new () => { threadId: number } };
       return objects.flatMap((object) => {
