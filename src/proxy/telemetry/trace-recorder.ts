@@ -24,7 +24,7 @@ export interface TraceRecorderOptions {
 /** Spans reported in a second at most: what the daemon takes without falling behind. */
 const MOST_PER_SECOND = 5_000;
 /** Past this no trace begins in that second, so that those that have begun become complete. */
-const MOST_BEFORE_NEW_TRACE = 4_000;
+const MOST_BEFORE_NEW_TRACE = 3_000;
 /** Batches under way to a daemon that does not read. More would only fill memory. */
 const MOST_UNDER_WAY = 4;
 const BATCH = 256;

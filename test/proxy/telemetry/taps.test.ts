@@ -256,7 +256,7 @@ describe('a tap', () => {
     for (let i = 0; i < 1_000; i++) taps.see(finished(), 1_010);
     taps.flush();
     expect(batches).toMatchObject([
-      { tap: 1, batch: { dropped: 500, events: { length: 500 } } },
+      { tap: 1, batch: { dropped: 750, events: { length: 250 } } },
       { tap: 2, batch: { dropped: 0, events: { length: 1_000 } } },
     ]);
   });
