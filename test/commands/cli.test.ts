@@ -135,7 +135,7 @@ describe('mesh', () => {
 
   it('exits with 4 when waiting takes too long, and with 0 when it is done', async () => {
     const [late, done] = await Promise.all([
-      run(['wait', 'orders', '--timeout', '100ms']),
+      run(['wait', 'orders', '--timeout', '2s']),
       run(['wait', 'inventory', '--for', 'ready', '--json']),
     ]);
     expect(late.code).toBe(4);
