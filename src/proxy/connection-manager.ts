@@ -279,12 +279,8 @@ export class ConnectionManager {
     const gatewayRoute = gatewayRouteOf(x);
     const recent = listener.recentSlot;
     let slot: CounterSlot | undefined;
-    if (inbound) {
-      const caller = x.peer?.spiffeId ?? '';
-      slot = listener.slots.get(caller);
-      if (slot === undefined)
-        listener.slots.set(caller, (slot = this.slotOf(x, destination, route, gatewayRoute, inbound)));
-    } else if (
+    if (
+      !inbound &&
       recent !== null &&
       recent.route === route &&
       recent.destination === destination &&
@@ -292,11 +288,11 @@ export class ConnectionManager {
     ) {
       slot = recent.slot;
     } else {
-      const key = `${destination} ${gatewayRoute}\n${route}`;
+      const key = inbound ? (x.peer?.spiffeId ?? '') : `${destination} ${gatewayRoute}\n${route}`;
       slot = listener.slots.get(key);
       if (slot === undefined)
         listener.slots.set(key, (slot = this.slotOf(x, destination, route, gatewayRoute, inbound)));
-      listener.recentSlot = { destination, gatewayRoute, route, slot };
+      if (!inbound) listener.recentSlot = { destination, gatewayRoute, route, slot };
     }
     x.counter = slot;
     if (x.capture !== null) this.bodies?.routed(x);

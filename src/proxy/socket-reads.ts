@@ -20,7 +20,11 @@ const [BUFFER, TAKE, NEXT] = ['kBuffer', 'kBufferCb', 'kBufferGen'].map((name) =
   Object.getOwnPropertySymbols(new Socket()).find(({ description }) => description === name),
 );
 
+/** On a socket, for all its owners: the buffer for its next read, where that is another one. An owner may change within a read. */
+const READS = Symbol('reads');
+
 interface Internals {
+  [READS]?: { next: Buffer | undefined };
   _handle?: { useUserBuffer?: (buffer: Uint8Array) => void } | null;
   [symbol: symbol]: unknown;
 }
@@ -37,27 +41,28 @@ export function takeReads(socket: Socket, take: (chunk: Buffer) => void): void {
     socket.on('data', take);
     return;
   }
+  internals[READS] ??= { next: undefined };
+  const reads = internals[READS];
   let own = false;
-  let next: Buffer | undefined;
   internals[TAKE] = (bytes: number, buffer: Buffer): boolean => {
-    next = undefined;
+    reads.next = undefined;
     if (bytes < BULK_BYTES) {
       // Back to the shared one: what is idle or slow holds no memory.
-      if (own) next = shared;
+      if (own) reads.next = shared;
       own = false;
       take(copy(buffer, bytes));
     } else if (own) {
-      next = Buffer.allocUnsafeSlow(READ_BYTES);
+      reads.next = Buffer.allocUnsafeSlow(READ_BYTES);
       take(buffer.subarray(0, bytes));
     } else {
       own = true;
-      next = Buffer.allocUnsafeSlow(READ_BYTES);
+      reads.next = Buffer.allocUnsafeSlow(READ_BYTES);
       take(copy(buffer, bytes));
     }
     return true;
   };
   // Asked for after every read.
-  internals[NEXT] = () => next;
+  internals[NEXT] = () => reads.next;
   if (internals[BUFFER] === null) {
     internals[BUFFER] = shared;
     readInto.call(handle, shared);
@@ -68,12 +73,13 @@ export function takeReads(socket: Socket, take: (chunk: Buffer) => void): void {
 /** Gives a socket back to its events: whoever listens for `data` gets what comes. */
 export function returnReads(socket: Socket): void {
   const internals = socket as unknown as Internals;
-  if (TAKE === undefined || NEXT === undefined || internals[TAKE] === null) return;
+  const reads = internals[READS];
+  if (TAKE === undefined || reads === undefined) return;
   internals[TAKE] = (bytes: number, buffer: Buffer): boolean => {
+    reads.next = undefined;
     socket.emit('data', copy(buffer, bytes));
     return true;
   };
-  internals[NEXT] = () => undefined;
 }
 
 function copy(buffer: Buffer, bytes: number): Buffer {

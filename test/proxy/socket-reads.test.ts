@@ -123,6 +123,31 @@ describe.each(['plain', 'tls'] as const)('reads of a %s socket', (kind) => {
   });
 });
 
+it('keeps a chunk that was passed on uncopied when the owner changes within that read', async () => {
+  const { near, far, close } = await pair('plain');
+  const sent = pattern(4_000_000, 11);
+  const kept: Buffer[] = [];
+  const owner = (chunk: Buffer) => {
+    kept.push(chunk);
+    // In every large read: in some of them the chunk is the buffer itself.
+    if (chunk.length < 32 * 1024 || kept.length % 2 === 0) return;
+    returnReads(near);
+    takeReads(near, owner);
+  };
+  const change = (chunk: Buffer) => {
+    kept.push(chunk);
+    if (kept.length < 4) return;
+    returnReads(near);
+    takeReads(near, owner);
+  };
+  takeReads(near, change);
+  const ended = once(near, 'end');
+  far.end(sent);
+  await ended;
+  expect(Buffer.concat(kept).equals(sent)).toBe(true);
+  close();
+});
+
 it('allocates nothing of the size of a read for short ones', async () => {
   const { near, far, close } = await pair('plain');
   const chunks: Buffer[] = [];
